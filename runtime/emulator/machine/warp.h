@@ -19,6 +19,8 @@ class Warp {
  public:
   // Lanes that execute the current instruction: the running fragment's lanes under its guard.
   uint32_t active = 0;
+  // The condition code CC.CF of add.cc and its kin, a bit a lane.
+  uint32_t carry = 0;
 
   // The 32-lane array behind an operand. T's size must be the register's or (for wider registers)
   // the caller widens by arg.width.
