@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// Sixteen consecutive elements of a row in registers, in the type they have in memory.
+#pragma once
+
+#include "common/types.cuh"
+#include "ptx/convert.cuh"
+#include "ptx/half.cuh"
+#include "ptx/memory.cuh"
+
+namespace nibble {
+
+template <int kElementType>
+struct Elements {
+  static constexpr bool kIs32Bit = kElementType == kF32;
+  static constexpr int kBytes = kIs32Bit ? 64 : 32;
+  using Bits = uint32_t;
+
+  uint32_t word[kBytes / 4];  // element i: word i, or the half i % 2 of word i / 2
+
+  __device__ float value(int i) const {
+    if constexpr (kIs32Bit) {
+      return __uint_as_float(word[i]);
+    } else if constexpr (kElementType == kBf16) {
+      return __uint_as_float(i % 2 == 0 ? word[i / 2] << 16 : word[i / 2] & 0xffff0000u);
+    } else {
+      return ptx::cvt_f32_f16(static_cast<uint16_t>(word[i / 2] >> (16 * (i % 2))));
+    }
+  }
+
+  // max |x|; NaN counts as 0.
+  __device__ float amax() const {
+    if constexpr (kIs32Bit) {
+      float m = 0.0f;
+#pragma unroll
+      for (uint32_t w : word) m = fmaxf(m, fabsf(__uint_as_float(w)));
+      return m;
+    } else {
+      uint32_t pair = 0;
+#pragma unroll
+      for (uint32_t w : word) {
+        const uint32_t magnitudes = w & 0x7fff7fffu;
+        pair = kElementType == kBf16 ? ptx::max_bf16x2(pair, magnitudes)
+                                     : ptx::max_f16x2(pair, magnitudes);
+      }
+      // Non-negative floats order like their bits.
+      const uint32_t low = pair & 0xffffu;
+      const uint32_t high = pair >> 16;
+      const uint32_t m = low > high ? low : high;
+      return kElementType == kBf16 ? __uint_as_float(m << 16) : ptx::cvt_f32_f16(m);
+    }
+  }
+
+  // Rounds to nearest even.
+  __device__ void set(const float (&x)[16]) {
+#pragma unroll
+    for (int i = 0; i < 16; i += 2) {
+      if constexpr (kIs32Bit) {
+        word[i] = __float_as_uint(x[i]);
+        word[i + 1] = __float_as_uint(x[i + 1]);
+      } else if constexpr (kElementType == kBf16) {
+        word[i / 2] = ptx::cvt_rn_bf16x2_f32(x[i + 1], x[i]);
+      } else {
+        word[i / 2] = ptx::cvt_rn_f16x2_f32(x[i + 1], x[i]);
+      }
+    }
+  }
+};
+
+// A row of a matrix, accessed 16 elements at a time. kVectorBytes: bytes of one access, to which
+// the row is aligned; 0 accesses single elements.
+template <int kElementType, int kVectorBytes>
+struct Row {
+  using Sixteen = Elements<kElementType>;
+  static constexpr int kElementBytes = Sixteen::kBytes / 16;
+
+  char* base;
+
+  __device__ Row(const void* matrix, int64_t row, int64_t row_stride)
+      : base(static_cast<char*>(const_cast<void*>(matrix)) + row * row_stride * kElementBytes) {}
+
+  // Elements first .. first + 15; those at `count` and beyond are 0.
+  __device__ Sixteen load(int64_t first, int count = 16) const {
+    const char* from = base + first * kElementBytes;
+    Sixteen x;
+    if (kVectorBytes != 0 && count >= 16) {
+#pragma unroll
+      for (int at = 0; at < Sixteen::kBytes; at += kVectorBytes) {
+        if constexpr (kVectorBytes == 32) {
+          ptx::ld_global_nc_v8_b32(from + at, x.word + at / 4);
+        } else if constexpr (kVectorBytes == 16) {
+          ptx::ld_global_nc_v4_b32(from + at, x.word + at / 4);
+        }
+      }
+      return x;
+    }
+#pragma unroll
+    for (int i = 0; i < 16; ++i) {
+      if constexpr (Sixteen::kIs32Bit) {
+        x.word[i] = i < count ? reinterpret_cast<const uint32_t*>(from)[i] : 0;
+      } else {
+        const uint32_t half = i < count ? reinterpret_cast<const uint16_t*>(from)[i] : 0;
+        x.word[i / 2] = i % 2 == 0 ? half : x.word[i / 2] | half << 16;
+      }
+    }
+    return x;
+  }
+
+  // Stores the first `count` of x to elements first and on.
+  __device__ void store(int64_t first, int count, const Sixteen& x) const {
+    char* to = base + first * kElementBytes;
+    if (kVectorBytes != 0 && count >= 16) {
+#pragma unroll
+      for (int at = 0; at < Sixteen::kBytes; at += kVectorBytes) {
+        if constexpr (kVectorBytes == 32) {
+          ptx::st_global_v8_b32(to + at, x.word + at / 4);
+        } else if constexpr (kVectorBytes == 16) {
+          ptx::st_global_v4_b32(to + at, x.word + at / 4);
+        }
+      }
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < 16; ++i) {
+      if (i >= count) break;
+      if constexpr (Sixteen::kIs32Bit) {
+        reinterpret_cast<uint32_t*>(to)[i] = x.word[i];
+      } else {
+        reinterpret_cast<uint16_t*>(to)[i] = static_cast<uint16_t>(x.word[i / 2] >> 16 * (i % 2));
+      }
+    }
+  }
+};
+
+}  // namespace nibble

@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// amax: the largest magnitude of a matrix.
+#pragma once
+
+#include "common/elements.cuh"
+#include "params/quantize.h"
+#include "ptx/reduce.cuh"
+#include "quantize/tile.cuh"
+
+namespace nibble {
+
+// The maximum of the bits of non-negative floats over the thread block, into *amax.
+template <int kThreads>
+__device__ void reduce_amax(float local, float* amax) {
+  __shared__ uint32_t warp_max[kThreads / 32];
+  const uint32_t of_warp = ptx::redux_sync_max_u32(__float_as_uint(local));
+  if (threadIdx.x % 32 == 0) warp_max[threadIdx.x / 32] = of_warp;
+  __syncthreads();
+  if (threadIdx.x >= 32) return;
+  const uint32_t of_block =
+      ptx::redux_sync_max_u32(threadIdx.x < kThreads / 32 ? warp_max[threadIdx.x] : 0);
+  if (threadIdx.x == 0) ptx::red_relaxed_gpu_global_max_u32(amax, of_block);
+}
+
+template <class Config>
+__device__ void amax(const AmaxParams& params) {
+  static_assert(tile_is_legal<Config>());
+  using MatrixRow = Row<Config::kElementType, Config::kVectorBytes>;
+  constexpr int kCount = Config::kBlocksPerThread;
+  constexpr int kStep = Tile<Config>::kThreadsPerRow;
+  float local = 0.0f;
+  for (int64_t row = Tile<Config>::first_row(); row < params.rows;
+       row += Tile<Config>::row_step()) {
+    const MatrixRow x(params.x, row, params.row_stride);
+    for (int64_t first = Tile<Config>::first_block(); first * kBlockSize < params.columns;
+         first += Tile<Config>::block_step()) {
+      if ((first + (kCount - 1) * kStep + 1) * kBlockSize <= params.columns) {
+        Elements<Config::kElementType> part[kCount];
+#pragma unroll
+        for (int i = 0; i < kCount; ++i) part[i] = x.load((first + i * kStep) * kBlockSize);
+#pragma unroll
+        for (int i = 0; i < kCount; ++i) local = fmaxf(local, part[i].amax());
+      } else {
+#pragma unroll 1
+        for (int i = 0; i < kCount; ++i) {
+          const int64_t block = first + i * kStep;
+          const int count = block_count(block, params.columns);
+          local = fmaxf(local, x.load(block * kBlockSize, count).amax());
+        }
+      }
+    }
+  }
+  reduce_amax<Config::kThreads>(local, params.amax);
+}
+
+}  // namespace nibble
