@@ -10,7 +10,16 @@
 
 namespace nibble::emulator {
 
-enum class Space : uint8_t { kGeneric, kRegister, kGlobal, kShared, kLocal, kParam, kConst };
+enum class Space : uint8_t {
+  kGeneric,
+  kRegister,
+  kGlobal,
+  kShared,
+  kLocal,
+  kParam,
+  kConst,
+  kSharedCluster,  // of instructions only: .shared::cluster
+};
 
 // Fundamental types, in the manual's spelling without the dot.
 enum class Type : uint8_t {
@@ -49,9 +58,12 @@ struct Location {
 
 struct Symbol {         // an address inside an initialiser: `.global .u64 t[1] = {generic(x)+4};`
   uint64_t offset = 0;  // bytes from the start of the variable
-  std::string name;
+  std::string name;     // a variable or a function
   int64_t addend = 0;
   bool generic = false;
+  uint32_t size =
+      8;  // bytes to patch; below 8 only for part of an address: `.b8 t[1] = {0xFF(x)};`
+  uint32_t shift = 0;  // bits to shift the address right by: 0xFF00(x) has 8
 };
 
 struct Variable {
@@ -61,7 +73,7 @@ struct Variable {
   uint32_t align = 1;  // bytes
   uint64_t size = 0;   // bytes; 0 for `extern .shared x[]`
   bool is_extern = false;
-  std::vector<uint8_t> initial;  // empty: zero
+  std::vector<uint8_t> initial;  // the first bytes, size() <= size; the rest is zero
   std::vector<Symbol> symbols;   // patched over `initial` at load
   Location location;
 };
@@ -73,20 +85,21 @@ struct Register {
 
 struct Operand {
   enum class Kind : uint8_t {
-    kRegister,  // index: Function::registers
-    kInteger,   // bits: 64-bit two's complement
-    kFloat32,   // bits: 0f...
-    kFloat64,   // bits: 0d..., or a decimal literal
-    kSpecial,   // name: "%tid.x", "%laneid"
-    kVariable,  // name: a variable's address; offset: `x+4`
-    kFunction,  // name
-    kLabel,     // index: instruction of the same function
-    kAddress,   // [base + offset]; elements[0]: the base (register, variable or integer);
-                // elements[1..]: the coordinate vector of [map, {c0, c1}] and what follows it
-    kVector,    // {elements}
-    kPair,      // elements[0] | elements[1]
-    kList,      // (elements), of call
-    kSink,      // _
+    kRegister,   // index: Function::registers
+    kInteger,    // bits: 64-bit two's complement
+    kFloat32,    // bits: 0f...
+    kFloat64,    // bits: 0d..., or a decimal literal
+    kSpecial,    // name: "%tid.x", "%laneid"
+    kVariable,   // name: a variable's address; offset: `x+4`
+    kFunction,   // name
+    kLabel,      // index: instruction of the same function; of brx: into Function::branch_targets
+    kAddress,    // [base + offset]; elements[0]: the base (register, variable or integer);
+                 // elements[1..]: the coordinate vector of [map, {c0, c1}] and what follows it
+    kVector,     // {elements}
+    kPair,       // elements[0] | elements[1]
+    kList,       // (elements), of call
+    kSink,       // _
+    kPrototype,  // index: Function::prototypes, last operand of an indirect call
   };
   Kind kind = Kind::kSink;
   bool negated = false;  // !p, or -x on a register
@@ -109,17 +122,27 @@ struct Instruction {
   Location location;
 };
 
+// The signature (.callprototype) or the possible callees (.calltargets) of an indirect call.
+struct Prototype {
+  std::string name;
+  std::vector<Variable> parameters;
+  std::vector<Variable> returns;
+  std::vector<std::string> targets;
+};
+
 struct Function {
   std::string name;
   bool is_entry = false;
-  bool is_extern = false;            // declared, not defined: vprintf
-  std::vector<Variable> parameters;  // space kParam (or kRegister: index into `registers` by order)
+  bool is_extern = false;  // declared, not defined: vprintf
+  // Space kParam, or kRegister: those are the first of `registers`, returns before parameters.
+  std::vector<Variable> parameters;
   std::vector<Variable> returns;
   std::vector<Register> registers;
   std::vector<Variable>
       variables;  // .local, .shared, .param and .const of the body, names made unique
   std::vector<Instruction> body;                      // labels resolved to indices
   std::vector<std::vector<uint32_t>> branch_targets;  // of brx.idx, by kLabel-like index
+  std::vector<Prototype> prototypes;
   // Performance directives; 0: not given.
   uint32_t max_threads[3] = {0, 0, 0};       // .maxntid
   uint32_t required_threads[3] = {0, 0, 0};  // .reqntid
@@ -128,6 +151,7 @@ struct Function {
   uint32_t required_cluster[3] = {0, 0, 0};  // .reqnctapercluster
   uint32_t max_cluster_rank = 0;
   bool explicit_cluster = false;
+  bool no_return = false;
   Location location;
 };
 
