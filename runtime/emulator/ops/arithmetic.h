@@ -1,0 +1,173 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// What the floating-point files of ops/ share: NaN rules, flushing, saturation, directed rounding,
+// and loops over packed elements.
+#pragma once
+
+#include <cfenv>
+#include <concepts>
+
+#include "runtime/emulator/isa/rows.h"
+#include "runtime/emulator/ops/formats.h"
+
+namespace nibble::emulator {
+
+template <>
+constexpr std::string_view type_name<Half>() {
+  return "f16";
+}
+template <>
+constexpr std::string_view type_name<Bfloat>() {
+  return "bf16";
+}
+
+// `n` elements a lane, each d = f(sources...): 1 for scalars, 2 for f16x2 and f32x2.
+template <int n, class D, class... S, class F>
+void elements(Warp& warp, const Inst& inst, F f) {
+  [&]<size_t... I>(std::index_sequence<I...>) {
+    D* d = warp.reg<D>(inst.arg[0]);
+    const uint32_t active = warp.active;
+    if (active == kAllLanes) {
+      alignas(64) D result[kWarpSize * n];
+      for (int i = 0; i < kWarpSize * n; ++i) {
+        result[i] = f(warp.reg<const S>(inst.arg[I + 1])[i]...);
+      }
+      std::memcpy(d, result, sizeof result);
+    } else {
+      for (uint32_t rest = active; rest != 0; rest &= rest - 1) {
+        const int first = std::countr_zero(rest) * n;
+        for (int i = first; i < first + n; ++i) {
+          d[i] = f(warp.reg<const S>(inst.arg[I + 1])[i]...);
+        }
+      }
+    }
+  }
+  (std::index_sequence_for<S...>{});
+}
+
+// Calls f with the flag as a type, so that the loop inside f has no test of it.
+template <class F>
+void with_flag(bool flag, F f) {
+  if (flag) {
+    f(std::true_type{});
+  } else {
+    f(std::false_type{});
+  }
+}
+
+constexpr bool chosen(const Inst& inst, int group) { return inst.choice[group] != kAbsent; }
+
+template <class T>
+constexpr BitsOf<T> bits_of(T x) {
+  return std::bit_cast<BitsOf<T>>(x);
+}
+template <class T>
+constexpr BitsOf<T> magnitude_of(T x) {
+  return static_cast<BitsOf<T>>(bits_of(x) & (LayoutOf<T>::kSign - 1));
+}
+template <class T>
+constexpr bool is_nan(T x) {
+  return magnitude_of(x) > LayoutOf<T>::kInfinity;
+}
+
+// The result of an operation whose NaN, if it is one, must still be chosen: f16, bf16 and f32 have
+// a single NaN; f64 takes its first NaN operand, made quiet, or else the default of IEEE hardware.
+template <class T, class... S>
+constexpr T settle(T result, S... operands) {
+  if constexpr (std::is_same_v<T, double>) {
+    constexpr uint64_t kQuiet = 0x0008000000000000;
+    uint64_t nan = 0xFFF8000000000000;
+    const double list[] = {operands...};
+    for (int i = sizeof...(S) - 1; i >= 0; --i) {
+      nan = select(is_nan(list[i]), bits_of(list[i]) | kQuiet, nan);
+    }
+    return std::bit_cast<double>(select(is_nan(result), nan, bits_of(result)));
+  } else {
+    constexpr auto kNan = static_cast<BitsOf<T>>(LayoutOf<T>::kNan);
+    return std::bit_cast<T>(select(is_nan(result), kNan, bits_of(result)));
+  }
+}
+
+// .ftz: a subnormal becomes the zero of its sign.
+template <class T>
+constexpr T flush(T x) {
+  constexpr auto kSign = static_cast<BitsOf<T>>(LayoutOf<T>::kSign);
+  const bool subnormal = magnitude_of(x) < BitsOf<T>{1} << LayoutOf<T>::kMantissaBits;
+  return std::bit_cast<T>(
+      select(subnormal, static_cast<BitsOf<T>>(bits_of(x) & kSign), bits_of(x)));
+}
+template <bool enabled, class T>
+constexpr T flush_if(T x) {
+  if constexpr (enabled) return flush(x);
+  return x;
+}
+
+// .sat: to [0, 1]; a NaN and -0 become +0.
+template <class T>
+constexpr T saturate(T x) {
+  constexpr auto kOne =
+      static_cast<BitsOf<T>>(LayoutOf<T>::kInfinity >> 1 & LayoutOf<T>::kInfinity);
+  using U = BitsOf<T>;
+  const bool none = is_nan(x) | ((bits_of(x) & LayoutOf<T>::kSign) != 0);
+  return std::bit_cast<T>(select(none, U{0}, select(bits_of(x) > kOne, kOne, bits_of(x))));
+}
+template <bool enabled, class T>
+constexpr T saturate_if(T x) {
+  if constexpr (enabled) return saturate(x);
+  return x;
+}
+
+// .relu: a negative number becomes +0; a NaN stays.
+template <bool enabled, class T>
+constexpr T relu_if(T x) {
+  if constexpr (!enabled) return x;
+  const bool negative = !is_nan(x) & ((bits_of(x) & LayoutOf<T>::kSign) != 0);
+  return std::bit_cast<T>(select(negative, BitsOf<T>{0}, bits_of(x)));
+}
+
+// The host rounds this way while it lives. Operands and results that must be computed inside go
+// through pinned(), past which the compiler moves no arithmetic.
+class RoundingScope {
+ public:
+  explicit RoundingScope(Rounding rounding) {
+    constexpr int kModes[] = {FE_TONEAREST, FE_TOWARDZERO, FE_DOWNWARD, FE_UPWARD};
+    std::fesetround(kModes[static_cast<int>(rounding)]);
+  }
+  ~RoundingScope() { std::fesetround(FE_TONEAREST); }
+  RoundingScope(const RoundingScope&) = delete;
+  RoundingScope& operator=(const RoundingScope&) = delete;
+};
+template <class T>
+T pinned(T x) {
+  asm volatile("" : "+m"(x) : : "memory");
+  return x;
+}
+
+// The rounding that group `group`, {.rn,.rz,.rm,.rp}, chose; nearest where absent.
+constexpr Rounding rounding_of(const Inst& inst, int group) {
+  return chosen(inst, group) ? static_cast<Rounding>(inst.choice[group]) : Rounding::kNearestEven;
+}
+
+// d = op(sources...) for `n` elements a lane in floating type T, IEEE-rounded, with .ftz and .sat.
+template <int n, class T, class... S, class Op>
+void rounded(Warp& warp, const Inst& inst, Rounding rounding, bool ftz, bool sat, Op op) {
+  with_flag(ftz, [&](auto flushes) {
+    with_flag(sat, [&](auto saturates) {
+      constexpr bool kFlush = decltype(flushes)::value;
+      constexpr bool kSaturate = decltype(saturates)::value;
+      auto finish = [](T result) { return saturate_if<kSaturate>(flush_if<kFlush>(result)); };
+      auto nearest = [=](S... s) { return finish(settle<T>(op(flush_if<kFlush>(s)...), s...)); };
+      auto directed = [=](S... s) {
+        return finish(settle<T>(pinned(op(flush_if<kFlush>(pinned(s))...)), s...));
+      };
+      if (rounding == Rounding::kNearestEven) {
+        elements<n, T, S...>(warp, inst, nearest);
+      } else {
+        const RoundingScope scope(rounding);
+        elements<n, T, S...>(warp, inst, directed);
+      }
+    });
+  });
+}
+
+}  // namespace nibble::emulator
