@@ -14,7 +14,6 @@ template <int kElementType>
 struct Elements {
   static constexpr bool kIs32Bit = kElementType == kF32;
   static constexpr int kBytes = kIs32Bit ? 64 : 32;
-  using Bits = uint32_t;
 
   uint32_t word[kBytes / 4];  // element i: word i, or the half i % 2 of word i / 2
 
@@ -79,10 +78,10 @@ struct Row {
   __device__ Row(const void* matrix, int64_t row, int64_t row_stride)
       : base(static_cast<char*>(const_cast<void*>(matrix)) + row * row_stride * kElementBytes) {}
 
-  // Elements first .. first + 15; those at `count` and beyond are 0.
+  // Elements first .. first + 15; those at `count` (>= 1) and beyond are 0.
   __device__ Sixteen load(int64_t first, int count = 16) const {
     const char* from = base + first * kElementBytes;
-    Sixteen x;
+    Sixteen x = {};
     if (kVectorBytes != 0 && count >= 16) {
 #pragma unroll
       for (int at = 0; at < Sixteen::kBytes; at += kVectorBytes) {
@@ -96,10 +95,13 @@ struct Row {
     }
 #pragma unroll
     for (int i = 0; i < 16; ++i) {
+      const int at = i < count ? i : 0;  // no branch, and no access beyond the row
       if constexpr (Sixteen::kIs32Bit) {
-        x.word[i] = i < count ? reinterpret_cast<const uint32_t*>(from)[i] : 0;
+        const uint32_t bits = reinterpret_cast<const uint32_t*>(from)[at];
+        x.word[i] = i < count ? bits : 0;
       } else {
-        const uint32_t half = i < count ? reinterpret_cast<const uint16_t*>(from)[i] : 0;
+        const uint32_t bits = reinterpret_cast<const uint16_t*>(from)[at];
+        const uint32_t half = i < count ? bits : 0;
         x.word[i / 2] = i % 2 == 0 ? half : x.word[i / 2] | half << 16;
       }
     }

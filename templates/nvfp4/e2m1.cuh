@@ -15,10 +15,7 @@ __device__ uint32_t e2m1x8_encode(const float (&x)[8]) {
   if constexpr (kHasE2m1Conversion) {
     return ptx::cvt_rn_satfinite_e2m1x2_f32(x);
   } else {
-    uint32_t codes = 0;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) codes |= e2m1_encode(x[i]) << (4 * i);
-    return codes;
+    return e2m1x8_encode_arithmetic(x);
   }
 }
 
@@ -31,7 +28,7 @@ __device__ void e2m1x8_decode(uint32_t codes, float (&x)[8]) {
     for (int i = 0; i < 8; ++i) x[i] = ptx::cvt_f32_f16(pairs[i / 2] >> (16 * (i % 2)));
   } else {
 #pragma unroll
-    for (int i = 0; i < 8; ++i) x[i] = e2m1_decode(codes >> (4 * i));
+    for (int i = 0; i < 8; ++i) x[i] = e2m1_decode_arithmetic(codes >> (4 * i));
   }
 }
 

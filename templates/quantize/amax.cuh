@@ -35,7 +35,8 @@ __device__ void amax(const AmaxParams& params) {
     const MatrixRow x(params.x, row, params.row_stride);
     for (int64_t first = Tile<Config>::first_block(); first * kBlockSize < params.columns;
          first += Tile<Config>::block_step()) {
-      if ((first + (kCount - 1) * kStep + 1) * kBlockSize <= params.columns) {
+      const int64_t end = first + (kCount - 1) * kStep + 1;
+      if (end * kBlockSize <= params.columns) {
         Elements<Config::kElementType> part[kCount];
 #pragma unroll
         for (int i = 0; i < kCount; ++i) part[i] = x.load((first + i * kStep) * kBlockSize);
@@ -43,8 +44,8 @@ __device__ void amax(const AmaxParams& params) {
         for (int i = 0; i < kCount; ++i) local = fmaxf(local, part[i].amax());
       } else {
 #pragma unroll 1
-        for (int i = 0; i < kCount; ++i) {
-          const int64_t block = first + i * kStep;
+        for (int64_t block = first; block * kBlockSize < params.columns && block < end;
+             block += kStep) {
           const int count = block_count(block, params.columns);
           local = fmaxf(local, x.load(block * kBlockSize, count).amax());
         }

@@ -28,14 +28,14 @@ struct Tile {
   __device__ static int64_t block_step() { return static_cast<int64_t>(gridDim.x) * kBlocks; }
 };
 
-// Elements of a row in block `block`: 16, fewer in a ragged last block, 0 beyond it.
+// Elements of a row in a block that starts inside it: 16, fewer in a ragged last block.
 __device__ inline int block_count(int64_t block, int64_t columns) {
   const int64_t left = columns - block * kBlockSize;
-  return left >= kBlockSize ? kBlockSize : left > 0 ? static_cast<int>(left) : 0;
+  return left < kBlockSize ? static_cast<int>(left) : kBlockSize;
 }
 
 template <class Config>
-constexpr bool tile_is_legal() {
+__device__ constexpr bool tile_is_legal() {
   static_assert(Config::kThreads % 32 == 0 && Config::kThreads >= 32 && Config::kThreads <= 1024,
                 "kThreads: a multiple of 32 from 32 to 1024");
   static_assert(

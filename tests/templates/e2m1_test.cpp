@@ -1,0 +1,139 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// The E2M1 arithmetic of targets without conversion instructions, compiled for the host: against
+// the thresholds of round to nearest even. Every 1021st float; NIBBLE_EXHAUSTIVE=1 takes all 2^32.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+
+// What the device compiler predefines.
+#define __device__
+namespace nibble {
+static unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
+static float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
+// Unlike the C library's, a signaling NaN loses too.
+static float fminf(float a, float b) { return std::isnan(a) || b < a ? b : a; }
+static float __saturatef(float x) { return x >= 1.0f ? 1.0f : x > 0.0f ? x : 0.0f; }
+static unsigned __byte_perm(unsigned x, unsigned y, unsigned selectors) {
+  const uint64_t bytes = static_cast<uint64_t>(y) << 32 | x;
+  unsigned result = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned selector = selectors >> (4 * i) & 7;
+    result |= static_cast<unsigned>(bytes >> (8 * selector) & 0xff) << (8 * i);
+  }
+  return result;
+}
+}  // namespace nibble
+
+#include "templates/nvfp4/e2m1_arithmetic.cuh"
+
+namespace {
+
+// The magnitude becomes code i + 1 or more above kThresholds[i], and at it where the tie goes up.
+struct Threshold {
+  float magnitude;
+  bool tie_goes_up;
+};
+constexpr std::array<Threshold, 7> kThresholds = {{{0.25f, false},
+                                                   {0.75f, true},
+                                                   {1.25f, false},
+                                                   {1.75f, true},
+                                                   {2.5f, false},
+                                                   {3.5f, true},
+                                                   {5.0f, false}}};
+
+unsigned expected_code(float v) {
+  if (std::isnan(v)) return 7;
+  const float magnitude = std::abs(v);
+  unsigned code = 0;
+  for (const Threshold& threshold : kThresholds) {
+    code += magnitude > threshold.magnitude ||
+            (threshold.tie_goes_up && magnitude == threshold.magnitude);
+  }
+  return std::signbit(v) ? code | 8 : code;
+}
+
+unsigned expected_codes(const std::array<float, 8>& x) {
+  unsigned codes = 0;
+  for (unsigned i = 0; i < 8; ++i) codes |= expected_code(x[i]) << (4 * i);
+  return codes;
+}
+
+unsigned encode(const std::array<float, 8>& x) {
+  float values[8];
+  std::copy(x.begin(), x.end(), values);
+  return nibble::e2m1x8_encode_arithmetic(values);
+}
+
+// v among neighbours of other codes, at each of the eight places.
+void expect_code(float v, unsigned expected) {
+  for (unsigned place = 0; place < 8; ++place) {
+    std::array<float, 8> x = {-6.0f, 6.0f, -0.5f, 0.0f, -6.0f, 3.0f, -0.0f, 6.0f};
+    x[place] = v;
+    EXPECT_EQ(encode(x), expected_codes(x)) << std::hexfloat << v << " at " << place;
+    EXPECT_EQ(encode(x) >> (4 * place) & 15, expected) << std::hexfloat << v << " at " << place;
+  }
+}
+
+TEST(E2m1Test, EncodeRoundsEveryFloatToNearestEven) {
+  const char* exhaustive = std::getenv("NIBBLE_EXHAUSTIVE");
+  const uint64_t step = exhaustive != nullptr && exhaustive[0] == '1' ? 1 : 1021;
+  uint64_t failures = 0;
+  for (uint64_t bits = 0; bits <= 0xffffffffu; bits += 8 * step) {
+    std::array<float, 8> x;
+    for (uint64_t i = 0; i < 8; ++i) {
+      x[i] = std::bit_cast<float>(static_cast<uint32_t>(bits + i * step));
+    }
+    if (encode(x) == expected_codes(x)) continue;
+    if (++failures <= 10) {
+      ADD_FAILURE() << "eight floats from bits 0x" << std::hex << bits << " on give codes 0x"
+                    << encode(x) << ", expected 0x" << expected_codes(x);
+    }
+  }
+  EXPECT_EQ(failures, 0u);
+}
+
+TEST(E2m1Test, EncodeAroundThresholds) {
+  for (const Threshold& threshold : kThresholds) {
+    const auto bits = std::bit_cast<uint32_t>(threshold.magnitude);
+    for (uint32_t near = bits - 1000; near <= bits + 1000; ++near) {
+      for (const uint32_t sign : {0u, 0x80000000u}) {
+        const auto v = std::bit_cast<float>(near | sign);
+        expect_code(v, expected_code(v));
+      }
+    }
+  }
+}
+
+TEST(E2m1Test, EncodeSpecialValues) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  expect_code(0.0f, 0);
+  expect_code(-0.0f, 8);
+  expect_code(std::numeric_limits<float>::denorm_min(), 0);
+  expect_code(-std::numeric_limits<float>::denorm_min(), 8);
+  expect_code(kInfinity, 7);
+  expect_code(-kInfinity, 15);
+  for (const uint32_t nan : {0x7f800001u, 0x7fc00000u, 0x7fffffffu, 0xff800001u, 0xffffffffu}) {
+    expect_code(std::bit_cast<float>(nan), 7);
+  }
+}
+
+TEST(E2m1Test, DecodeGivesTheSixteenValues) {
+  constexpr std::array<float, 8> kMagnitudes = {0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f};
+  for (unsigned code = 0; code < 16; ++code) {
+    const float expected = code < 8 ? kMagnitudes[code] : -kMagnitudes[code - 8];
+    for (const unsigned above : {0u, 0xfffffff0u}) {  // bits above the code are ignored
+      EXPECT_EQ(std::bit_cast<uint32_t>(nibble::e2m1_decode_arithmetic(code | above)),
+                std::bit_cast<uint32_t>(expected))
+          << code;
+    }
+  }
+}
+
+}  // namespace
