@@ -1,0 +1,144 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// Reads forms and their headers.
+#include "tests/emulator/forms/form.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+namespace nibble::forms {
+namespace {
+
+constexpr uint32_t kMaxOutputs = 64;
+
+bool read_dimensions(const std::string& word, std::array<uint32_t, 3>& dimensions) {
+  uint32_t x = 0;
+  uint32_t y = 1;
+  uint32_t z = 1;
+  if (std::sscanf(word.c_str(), "%u,%u,%u", &x, &y, &z) < 1) return false;
+  dimensions = {x, y, z};
+  return x != 0 && y != 0 && z != 0;
+}
+
+std::string read_input(std::istringstream& words, Form& form) {
+  static const std::map<std::string, Generator> kGenerators = {
+      {"special", Generator::kSpecial}, {"random", Generator::kRandom}, {"all", Generator::kAll}};
+  Input input;
+  std::string generator;
+  words >> input.type >> generator;
+  const uint32_t size = size_of_type(input.type);
+  if (size == 0) return "unknown type '" + input.type + "'";
+  const auto found = kGenerators.find(generator);
+  if (found == kGenerators.end()) return "unknown generator '" + generator + "'";
+  input.generator = found->second;
+  if (input.generator == Generator::kAll && size != 2) return "'all' is for 16-bit types";
+  form.inputs.push_back(input);
+  return {};
+}
+
+std::string read_output(std::istringstream& words, Form& form) {
+  words >> form.output_type >> form.outputs;
+  if (size_of_type(form.output_type) == 0) return "unknown type '" + form.output_type + "'";
+  if (form.outputs < 1 || form.outputs > kMaxOutputs) return "values per thread: 1 to 64";
+  return {};
+}
+
+std::string read_launch(std::istringstream& words, Form& form) {
+  std::string grid;
+  std::string block;
+  std::string shared;
+  words >> grid >> block >> shared;
+  if (!read_dimensions(grid, form.grid)) return "bad grid '" + grid + "'";
+  if (!read_dimensions(block, form.block)) return "bad block '" + block + "'";
+  if (!shared.empty() && std::sscanf(shared.c_str(), "shared=%u", &form.dynamic_shared) != 1) {
+    return "expected shared=BYTES, not '" + shared + "'";
+  }
+  return {};
+}
+
+// One header line without its `//!`; what is wrong with it, or nothing.
+std::string read_line(const std::string& line, Form& form) {
+  std::istringstream words(line);
+  std::string key;
+  words >> key;
+  if (key == "in") return read_input(words, form);
+  if (key == "out") return read_output(words, form);
+  if (key == "launch") return read_launch(words, form);
+  if (key == "target") return words >> form.target ? "" : "expected a target";
+  if (key == "expect") return words >> form.expect ? "" : "expected a name";
+  if (key != "approximate") return "unknown key '" + key + "'";
+  form.approximate = true;
+  return {};
+}
+
+}  // namespace
+
+uint64_t Form::threads() const {
+  uint64_t count = 1;
+  for (int axis = 0; axis < 3; ++axis) count *= uint64_t{grid[axis]} * block[axis];
+  return count;
+}
+
+uint64_t Form::output_bytes() const { return threads() * outputs * size_of_type(output_type); }
+
+uint32_t size_of_type(const std::string& type) {
+  static const std::map<std::string, uint32_t> kSizes = {
+      {"b8", 1},     {"u8", 1},    {"s8", 1},    {"b16", 2},    {"u16", 2},   {"s16", 2},
+      {"f16", 2},    {"bf16", 2},  {"b32", 4},   {"u32", 4},    {"s32", 4},   {"f32", 4},
+      {"b64", 8},    {"u64", 8},   {"s64", 8},   {"f64", 8},    {"f16x2", 4}, {"f32x2", 8},
+      {"bf16x2", 4}, {"u16x2", 4}, {"s16x2", 4}, {"e4m3x2", 2}, {"e5m2x2", 2}};
+  const auto found = kSizes.find(type);
+  return found == kSizes.end() ? 0 : found->second;
+}
+
+uint64_t value_at(const Bytes& array, uint64_t index, uint32_t bytes) {
+  uint64_t value = 0;
+  std::memcpy(&value, array.data() + index * bytes, bytes);
+  return value;
+}
+
+bool read_form(const std::filesystem::path& path, Form& form, std::string& error) {
+  std::ifstream file(path);
+  if (!file) {
+    error = path.string() + ": cannot be read";
+    return false;
+  }
+  form = {};
+  form.name = (path.parent_path().filename() / path.stem()).string();
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number) {
+    form.text += line + '\n';
+    if (!line.starts_with("//!")) continue;
+    const std::string wrong = read_line(line.substr(3), form);
+    if (wrong.empty()) continue;
+    error = path.string() + ":" + std::to_string(number) + ": " + wrong;
+    return false;
+  }
+  if (form.outputs == 0 || form.target.empty()) error = path.string() + ": needs out and target";
+  return error.empty();
+}
+
+bool read_forms(const std::vector<std::filesystem::path>& paths, std::vector<Form>& forms,
+                std::string& error) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& path : paths) {
+    if (!std::filesystem::is_directory(path)) {
+      files.push_back(path);
+      continue;
+    }
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
+      if (entry.path().extension() == ".ptx") files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  for (const auto& file : files) {
+    if (!read_form(file, forms.emplace_back(), error)) return false;
+  }
+  return true;
+}
+
+}  // namespace nibble::forms
