@@ -125,11 +125,13 @@ Variable Parser::parse_declarator(const Declaration& declaration,
   }
   variable.size = size_of(variable.type);
   for (const uint64_t dimension : dimensions) {
-    if (dimension != 0 && variable.size > kMaxVariableBytes / dimension) {
+    if (dimension == 0) continue;  // only the first can be
+    if (variable.size > kMaxVariableBytes / dimension) {
       fail_at(name, "the array " + describe(name) + " is larger than 2^40 bytes");
     }
     variable.size *= dimension;
   }
+  if (!dimensions.empty() && dimensions[0] == 0) variable.size = 0;
   return variable;
 }
 
@@ -203,62 +205,68 @@ void Parser::parse_body_variable() {
   expect(';', "after the declaration of a variable");
 }
 
-void Parser::check_register_budget(const Token& at, uint64_t count) const {
+void Parser::take_register_budget(const Token& at, uint64_t count) {
   if (count > kMaxRegisters || count > register_budget_) {
     fail_at(at, describe(at) + " declares " + std::to_string(count) +
                     " registers, more than the limit of " +
                     std::to_string(std::min(kMaxRegisters, register_budget_)));
   }
+  register_budget_ -= count;
 }
 
 // .reg .b32 %r<100>, p, q;
 void Parser::parse_registers() {
   advance();
   const Declaration declaration = parse_declaration_words(Space::kRegister);
+  if (declaration.vector > std::size(kComponents))
+    fail_expected("at most 4 components before this");
   do {
     const Token name = expect_name("the name of a register");
-    if (!token_.is('<')) {
-      declare_register(name, *declaration.type, declaration.vector);
-    } else if (declaration.vector > 1) {
-      fail_at(token_,
-              "expected ',' or ';', found '<': numbered vector registers are not supported");
+    if (token_.is('<')) {
+      declare_register_range(name, declaration);
     } else {
-      declare_register_range(name, *declaration.type);
+      declare_register(name, *declaration.type, declaration.vector);
     }
   } while (accept(','));
   expect(';', "after the declaration of registers");
 }
 
-void Parser::declare_register_range(const Token& name, Type type) {
+void Parser::add_registers(const std::string& name, Type type, uint32_t components) {
+  if (components == 1) {
+    function_->registers.push_back({name, type});
+    return;
+  }
+  for (uint32_t i = 0; i < components; ++i) {
+    function_->registers.push_back({name + std::string(kComponents[i]), type});
+  }
+}
+
+void Parser::declare_register_range(const Token& name, const Declaration& declaration) {
   expect('<', "after the name of registers");
   const uint32_t count = expect_number("a number of registers", UINT32_MAX);
   expect('>', "after a number of registers");
-  check_register_budget(name, count);
-  register_budget_ -= count;
-  const auto first = static_cast<uint32_t>(function_->registers.size());
-  if (!scopes_.back().ranges.emplace(name.text, RegisterRange{first, count, type}).second) {
+  take_register_budget(name, uint64_t{count} * declaration.vector);
+  RegisterRange range;
+  range.first = static_cast<uint32_t>(function_->registers.size());
+  range.count = count;
+  range.components = static_cast<uint8_t>(declaration.vector);
+  range.type = *declaration.type;
+  if (!scopes_.back().ranges.emplace(name.text, range).second) {
     fail_at(name, "the registers " + describe(name) + " are already declared in this scope");
   }
   for (uint32_t i = 0; i < count; ++i) {
-    function_->registers.push_back({std::string(name.text) + std::to_string(i), type});
+    add_registers(std::string(name.text) + std::to_string(i), range.type, range.components);
   }
 }
 
 void Parser::declare_register(const Token& name, Type type, uint32_t components) {
-  check_register_budget(name, components);
-  register_budget_ -= components;
-  if (components > std::size(kComponents)) {
-    fail_at(name, "the vector register " + describe(name) + " has more than 4 components");
-  }
+  take_register_budget(name, components);
   Meaning meaning;
   meaning.components = static_cast<uint8_t>(components);
   meaning.type = type;
   meaning.index = static_cast<uint32_t>(function_->registers.size());
   declare(name, meaning);
-  for (uint32_t i = 0; i < components; ++i) {
-    const std::string_view component = components > 1 ? kComponents[i] : "";
-    function_->registers.push_back({std::string(name.text) + std::string(component), type});
-  }
+  add_registers(std::string(name.text), type, components);
 }
 
 // ( .param .b64 a, .param .align 8 .b8 b[16], .reg .b32 c ). Without `named`, of a prototype.

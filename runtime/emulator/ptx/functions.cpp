@@ -190,7 +190,6 @@ void Parser::resolve_label(const LabelUse& use, const Meaning& meaning) {
 
 void Parser::parse_statement() {
   if (token_.is('{')) return open_scope(take());
-  if (accept(';')) return;
   if (accept('@')) {
     const bool negated = accept('!');
     const Token name = expect_name("the predicate register of a guard");

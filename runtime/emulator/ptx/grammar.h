@@ -30,10 +30,11 @@ struct Meaning {
   std::string_view operand_name;  // what operands call a variable or a function
 };
 
-// `%r<100>`: %r0 is register `first`.
+// `%r<100>`: %r0 is register `first`, %r1 comes `components` later.
 struct RegisterRange {
   uint32_t first = 0;
   uint32_t count = 0;
+  uint8_t components = 1;
   Type type = Type::kB32;
 };
 
@@ -112,22 +113,23 @@ class Parser {
   void parse_module_variable(Linkage linkage);
   void parse_body_variable();
   void parse_registers();
-  void declare_register_range(const Token& name, Type type);
+  void declare_register_range(const Token& name, const Declaration& declaration);
   void declare_register(const Token& name, Type type, uint32_t components);
-  void check_register_budget(const Token& at, uint64_t count) const;
+  void take_register_budget(const Token& at, uint64_t count);
+  void add_registers(const std::string& name, Type type, uint32_t components);
   std::vector<Variable> parse_parameters(bool named);
   Variable parse_parameter(bool named);
   uint32_t add_module_variable(const Token& name, const Variable& variable);
 
   // initialisers.cpp
   void parse_initializer(Variable& variable, const Declaration& declaration,
-                         std::vector<uint64_t> dimensions);
+                         const std::vector<uint64_t>& dimensions);
   uint64_t parse_braces(Variable& variable, const std::vector<uint64_t>& dimensions, size_t level,
                         uint64_t base);
   void parse_scalar(Variable& variable, uint64_t element);
   void parse_symbol(Variable& variable, uint64_t offset, uint32_t size, uint32_t shift);
   void parse_masked_symbol(Variable& variable, uint64_t offset, const Token& at, uint64_t mask);
-  void store_initial(Variable& variable, const Token& at, uint64_t offset, uint64_t bits);
+  void store_initial(Variable& variable, uint64_t offset, uint64_t bits);
 
   // expressions.cpp
   Constant parse_constant();
@@ -178,7 +180,6 @@ class Parser {
   Token token_;
   uint32_t depth_ = 0;  // of expressions and braces
   uint64_t register_budget_;
-  uint64_t initial_bytes_ = 0;
 
   Module module_;
   std::unordered_map<std::string_view, Meaning> module_names_;

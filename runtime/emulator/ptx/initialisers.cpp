@@ -10,26 +10,15 @@
 namespace nibble::emulator {
 namespace {
 
-constexpr uint64_t kMaxInitialBytes = 1u << 28;  // of all variables of a module
-
 bool is_bits(Type type) {
   return type == Type::kB8 || type == Type::kB16 || type == Type::kB32 || type == Type::kB64 ||
          type == Type::kB128;
 }
 
-// The double behind any constant.
 double as_double(const Constant& value) {
-  switch (value.kind) {
-    case Constant::Kind::kSigned:
-      return static_cast<double>(static_cast<int64_t>(value.bits));
-    case Constant::Kind::kUnsigned:
-      return static_cast<double>(value.bits);
-    case Constant::Kind::kFloat32:
-      return std::bit_cast<float>(static_cast<uint32_t>(value.bits));
-    case Constant::Kind::kFloat64:
-      break;
-  }
-  return std::bit_cast<double>(value.bits);
+  return value.kind == Constant::Kind::kFloat32
+             ? std::bit_cast<float>(static_cast<uint32_t>(value.bits))
+             : std::bit_cast<double>(value.bits);
 }
 
 // Whether an integer is a value of `bytes` bytes, signed or unsigned.
@@ -43,12 +32,14 @@ bool fits(const Constant& value, uint32_t bytes) {
 
 // The bits of `value` as `type`; null where the type has no such values.
 std::optional<uint64_t> bits_of(const Constant& value, Type type) {
+  if (value.is_integer()) {
+    return type == Type::kF32 || type == Type::kF64 ? std::nullopt : std::optional(value.bits);
+  }
   if (type == Type::kF32) {
     if (value.kind == Constant::Kind::kFloat32) return value.bits;
     return std::bit_cast<uint32_t>(static_cast<float>(as_double(value)));
   }
   if (type == Type::kF64) return std::bit_cast<uint64_t>(as_double(value));
-  if (value.is_integer()) return value.bits;
   const uint32_t size = value.kind == Constant::Kind::kFloat32 ? 4 : 8;
   if (is_bits(type) && size_of(type) == size) return value.bits;
   return std::nullopt;
@@ -63,18 +54,13 @@ uint64_t elements_within(const std::vector<uint64_t>& dimensions, size_t level) 
 }  // namespace
 
 void Parser::parse_initializer(Variable& variable, const Declaration& declaration,
-                               std::vector<uint64_t> dimensions) {
+                               const std::vector<uint64_t>& dimensions) {
   const Token equals = take();
   if (declaration.space != Space::kGlobal && declaration.space != Space::kConst) {
     fail_at(equals, "only .global and .const variables can have an initialiser");
   }
   if (variable.is_extern) fail_at(equals, "an .extern variable cannot have an initialiser");
-  if (dimensions.empty() && !token_.is('{')) {
-    parse_scalar(variable, 0);
-    return;
-  }
-  if (!token_.is('{')) fail_expected("'{' of an array's initialiser");
-  if (dimensions.empty()) dimensions.push_back(1);
+  if (dimensions.empty()) return parse_scalar(variable, 0);
   const uint64_t count = parse_braces(variable, dimensions, 0, 0);
   if (dimensions[0] == 0) {
     const uint64_t inner = elements_within(dimensions, 0);
@@ -82,34 +68,33 @@ void Parser::parse_initializer(Variable& variable, const Declaration& declaratio
   }
 }
 
-// One level of braces, from element `base` on; a nested one fills the next whole row. Returns how
-// many elements it passed.
+// One level of braces, from element `base` on. Returns how many elements it gives: only the last of
+// all may be left out, as assemblers disagree with the manual on what short rows mean.
 uint64_t Parser::parse_braces(Variable& variable, const std::vector<uint64_t>& dimensions,
                               size_t level, uint64_t base) {
   const DepthGuard guard(depth_, token_);
-  if (level == dimensions.size()) fail_at(token_, "braces nest deeper than the array has sizes");
   expect('{', "of an initialiser");
+  if (accept('}')) return 0;
+  const bool is_row = level + 1 < dimensions.size();
   const uint64_t row = elements_within(dimensions, level);
-  const uint64_t capacity =
-      dimensions[level] == 0 && level == 0 ? ~uint64_t{0} / 16 : dimensions[level] * row;
-  uint64_t position = 0;
-  while (!token_.is('}')) {
-    const Token at = token_;
-    const bool is_row = token_.is('{');
-    if (is_row) position = (position + row - 1) / row * row;
-    if (position >= capacity) {
-      fail_at(at, "too many initial values: expected at most " + std::to_string(capacity));
+  const bool is_unsized = level == 0 && dimensions[0] == 0;
+  uint64_t count = 0;
+  do {
+    if (!is_unsized && count == dimensions[level] * row) {
+      fail_at(token_, "too many initial values: expected " + std::to_string(dimensions[level]));
+    }
+    if (count % row != 0) {
+      fail_at(token_, "the row before this is short: expected " + std::to_string(row) +
+                          " initial values, found " + std::to_string(count % row));
     }
     if (is_row) {
-      parse_braces(variable, dimensions, level + 1, base + position);
+      count += parse_braces(variable, dimensions, level + 1, base + count);
     } else {
-      parse_scalar(variable, base + position);
+      parse_scalar(variable, base + count++);
     }
-    position += is_row ? row : 1;
-    if (!accept(',')) break;
-  }
+  } while (accept(','));
   expect('}', "after the initial values");
-  return position;
+  return count;
 }
 
 void Parser::parse_scalar(Variable& variable, uint64_t element) {
@@ -127,26 +112,26 @@ void Parser::parse_scalar(Variable& variable, uint64_t element) {
     return;
   }
   const std::optional<uint64_t> bits = bits_of(value, variable.type);
-  if (!bits) fail_at(at, "the initial value " + describe(at) + " is not one of the type");
-  if (value.is_integer() && variable.type != Type::kF32 && !fits(value, size)) {
-    fail_at(at, "the initial value " + describe(at) + " does not fit " + std::to_string(size) +
-                    " bytes");
+  if (!bits) {
+    fail_at(at, value.is_integer()
+                    ? "expected a floating-point initial value, found an integer"
+                    : "expected an integer initial value, found a floating-point one");
+  }
+  if (value.is_integer() && !fits(value, size)) {
+    const std::string number = value.kind == Constant::Kind::kUnsigned
+                                   ? std::to_string(value.bits)
+                                   : std::to_string(static_cast<int64_t>(value.bits));
+    fail_at(at,
+            "the initial value " + number + " does not fit " + std::to_string(8 * size) + " bits");
   }
   const bool extend = value.kind == Constant::Kind::kSigned && *bits >> 63 != 0;
-  store_initial(variable, at, offset, *bits);
+  store_initial(variable, offset, *bits);
   for (uint32_t i = 8; extend && i < size; ++i) variable.initial[offset + i] = 0xFF;
 }
 
-void Parser::store_initial(Variable& variable, const Token& at, uint64_t offset, uint64_t bits) {
+void Parser::store_initial(Variable& variable, uint64_t offset, uint64_t bits) {
   const uint32_t size = size_of(variable.type);
-  const uint64_t end = offset + size;
-  if (end > variable.initial.size()) {
-    initial_bytes_ += end - variable.initial.size();
-    if (initial_bytes_ > kMaxInitialBytes) {
-      fail_at(at, "the initial values of the module are larger than 2^28 bytes");
-    }
-    variable.initial.resize(end);
-  }
+  variable.initial.resize(offset + size);
   for (uint32_t i = 0; i < std::min(size, 8u); ++i) {
     variable.initial[offset + i] = static_cast<uint8_t>(bits >> (8 * i));
   }
@@ -154,7 +139,6 @@ void Parser::store_initial(Variable& variable, const Token& at, uint64_t offset,
 
 // x, x+4, generic(x)-8
 void Parser::parse_symbol(Variable& variable, uint64_t offset, uint32_t size, uint32_t shift) {
-  const Token first = token_;
   Symbol symbol;
   symbol.offset = offset;
   symbol.size = size;
@@ -172,7 +156,7 @@ void Parser::parse_symbol(Variable& variable, uint64_t offset, uint32_t size, ui
   }
   symbol.name = meaning->operand_name;
   symbol.addend = parse_offset();
-  store_initial(variable, first, offset, 0);
+  store_initial(variable, offset, 0);
   // Bytes that continue the address before them join it.
   if (!variable.symbols.empty() && shift != 0) {
     Symbol& last = variable.symbols.back();

@@ -99,6 +99,8 @@ Token Lexer::next() {
     token = name();
   } else if (is(c, kDigit)) {
     token = number();
+  } else if (c == '.' && is(peek(1), kDigit) && (at_ == 0 || !is(text_[at_ - 1], kWord))) {
+    token = decimal_float(start(Token::Kind::kFloat64));  // .5; but add.2d is a word
   } else if (c == '.') {
     token = dot_word();
   } else if (c == '"') {

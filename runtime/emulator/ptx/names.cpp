@@ -122,7 +122,8 @@ std::optional<Meaning> Parser::find_name(std::string_view name) const {
     if (range != scope->ranges.end() && *number < range->second.count) {
       Meaning meaning;
       meaning.type = range->second.type;
-      meaning.index = range->second.first + *number;
+      meaning.components = range->second.components;
+      meaning.index = range->second.first + *number * range->second.components;
       return meaning;
     }
   }

@@ -11,6 +11,8 @@ namespace {
 
 using Kind = Operand::Kind;
 
+constexpr std::string_view kComponents[] = {".x", ".y", ".z", ".w"};
+
 // Index of a component of a vector register; 4 for another word.
 uint32_t component_of(std::string_view word) {
   if (word.size() != 2) return 4;
@@ -100,7 +102,11 @@ Operand Parser::special_operand(const Token& name) {
   Operand operand;
   operand.kind = Kind::kSpecial;
   operand.name = name.text;
-  if (token_.kind == Token::Kind::kDotWord) operand.name += take().text;
+  if (token_.kind == Token::Kind::kDotWord) {
+    const uint32_t component = component_of(token_.text);
+    operand.name += component < 4 ? kComponents[component] : token_.text;
+    advance();
+  }
   if (!is_special_register(operand.name)) {
     fail_at(name, "'" + operand.name + "' is neither a declared register nor a special register");
   }
@@ -161,15 +167,15 @@ Operand Parser::parse_pair(Operand first) {
   return pair;
 }
 
-// The sum of what follows an address: +8, +-8, -4+2*3.
+// The sum of what follows an address: +8, +-8, +4+2*3.
 int64_t Parser::parse_offset() {
   constexpr int kTighterThanPlus = 10;
   uint64_t offset = 0;
-  while (token_.is('+') || token_.is('-')) {
-    const Token sign = take();
+  while (accept('+')) {
+    const Token at = token_;
     const Constant term = parse_binary(kTighterThanPlus);
-    if (!term.is_integer()) fail_at(sign, "an offset must be an integer");
-    offset += sign.is('-') ? 0 - term.bits : term.bits;
+    if (!term.is_integer()) fail_at(at, "expected an integer offset, found " + describe(at));
+    offset += term.bits;
   }
   return static_cast<int64_t>(offset);
 }

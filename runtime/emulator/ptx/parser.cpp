@@ -132,7 +132,6 @@ void Parser::parse_module_item() {
     advance();
     return;
   }
-  if (accept(';')) return;
   if (accept(".address_size")) {
     const Token size = token_;
     module_.address_size = expect_number("an address size", 64);
