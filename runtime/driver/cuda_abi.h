@@ -3,7 +3,7 @@
 // The ABI of the CUDA Driver API, CUDA 12.8 to 13.x, declared by us so that nibble builds without a
 // toolkit: types, sizes, offsets and values are those of cuda.h (a test compares them), types that
 // grew over the years have their newest layout. Holds what nibble and its emulator use, no
-// prototypes. Never include it together with cuda.h in one translation unit: the names are the same.
+// prototypes. Never include it together with cuda.h in one translation unit: the names clash.
 // Semantics: https://docs.nvidia.com/cuda/cuda-driver-api/
 #pragma once
 
@@ -36,7 +36,8 @@ using CUmemoryPool = struct CUmemPoolHandle_st*;
 inline const CUstream CU_STREAM_LEGACY = reinterpret_cast<CUstream>(uintptr_t{1});
 inline const CUstream CU_STREAM_PER_THREAD = reinterpret_cast<CUstream>(uintptr_t{2});
 
-// clang-format off: the values stay as dense as a table
+// Values as dense as a table.
+// clang-format off
 
 enum CUresult {
   CUDA_SUCCESS = 0, CUDA_ERROR_INVALID_VALUE = 1, CUDA_ERROR_OUT_OF_MEMORY = 2,

@@ -8,7 +8,7 @@
 #include "nibble/status.hpp"
 #include "nibble/types.hpp"
 
-namespace nibble {
+namespace [[gnu::visibility("default")]] nibble {
 
 struct AmaxRequest {
   Matrix x;                // rows, columns >= 1
@@ -19,4 +19,4 @@ struct AmaxRequest {
 // Enqueues the reduction on the stream.
 Status amax(Context& context, const AmaxRequest& request);
 
-}  // namespace nibble
+}  // namespace gnu::visibility("default")]]nibble

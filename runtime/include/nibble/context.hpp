@@ -13,7 +13,7 @@
 #include "nibble/status.hpp"
 #include "nibble/types.hpp"
 
-namespace nibble {
+namespace [[gnu::visibility("default")]] nibble {
 
 enum class LogLevel { kDebug, kInfo, kWarning };
 
@@ -120,4 +120,4 @@ class Context {
   std::shared_ptr<ContextState> state_;
 };
 
-}  // namespace nibble
+}  // namespace gnu::visibility("default")]]nibble

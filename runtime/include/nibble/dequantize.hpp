@@ -8,7 +8,7 @@
 #include "nibble/status.hpp"
 #include "nibble/types.hpp"
 
-namespace nibble {
+namespace [[gnu::visibility("default")]] nibble {
 
 struct DequantizeRequest {
   Nvfp4Matrix x;  // read; amax is required
@@ -19,4 +19,4 @@ struct DequantizeRequest {
 // Enqueues the conversion on the stream.
 Status dequantize(Context& context, const DequantizeRequest& request);
 
-}  // namespace nibble
+}  // namespace gnu::visibility("default")]]nibble

@@ -14,7 +14,7 @@
 #include "nibble/quantize.hpp"
 #include "nibble/status.hpp"
 
-namespace nibble {
+namespace [[gnu::visibility("default")]] nibble {
 
 struct KernelResources {
   int registers = 0;          // a thread
@@ -43,4 +43,4 @@ Result<Inspection> inspect(Context& context, const AmaxRequest& request);
 Result<Inspection> inspect(Context& context, const QuantizeRequest& request);
 Result<Inspection> inspect(Context& context, const DequantizeRequest& request);
 
-}  // namespace nibble
+}  // namespace gnu::visibility("default")]]nibble

@@ -9,7 +9,7 @@
 #include "nibble/status.hpp"
 #include "nibble/types.hpp"
 
-namespace nibble {
+namespace [[gnu::visibility("default")]] nibble {
 
 struct QuantizeRequest {
   Matrix x;                 // rows, columns >= 1
@@ -37,4 +37,4 @@ class QuantizePlan {
   std::shared_ptr<const State> state_;
 };
 
-}  // namespace nibble
+}  // namespace gnu::visibility("default")]]nibble

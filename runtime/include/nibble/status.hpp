@@ -12,7 +12,7 @@
 #include <utility>
 #include <variant>
 
-namespace nibble {
+namespace [[gnu::visibility("default")]] nibble {
 
 enum class Code {
   kOk,
@@ -76,4 +76,4 @@ class [[nodiscard]] Result {
   std::variant<T, Status> value_;
 };
 
-}  // namespace nibble
+}  // namespace gnu::visibility("default")]]nibble

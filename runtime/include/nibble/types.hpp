@@ -8,7 +8,7 @@
 
 struct CUstream_st;
 
-namespace nibble {
+namespace [[gnu::visibility("default")]] nibble {
 
 using DevicePointer = uint64_t;  // CUdeviceptr
 using Stream = CUstream_st*;     // CUstream; null: the default stream
@@ -60,4 +60,4 @@ struct Nvfp4Matrix {
   int64_t scale_row_stride = 0;  // bytes, row-major layout only; 0: blocks in a row
 };
 
-}  // namespace nibble
+}  // namespace gnu::visibility("default")]]nibble

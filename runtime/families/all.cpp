@@ -1,0 +1,16 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// The list of families: one line each.
+#include "runtime/families/amax.h"
+#include "runtime/families/dequantize.h"
+#include "runtime/families/quantize.h"
+#include "runtime/jit/family.h"
+
+namespace nibble {
+
+std::span<const Family* const> all_families() {
+  static constexpr const Family* kFamilies[] = {&kAmaxFamily, &kQuantizeFamily, &kDequantizeFamily};
+  return kFamilies;
+}
+
+}  // namespace nibble

@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/families/amax.h"
+
+#include <algorithm>
+
+#include "runtime/result.h"
+#include "templates/params/quantize.h"
+
+namespace nibble {
+
+namespace {
+
+constexpr Variant kVariants[] = {{"quantize/amax.cuh", 0}};
+
+Status check(const AmaxRequest& request, Pointers pointers) {
+  NIBBLE_TRY(check_matrix(request.x, "x", pointers));
+  return check_pointer(request.amax, 4, "amax", {}, pointers);
+}
+
+// Each thread block ends in one atomic: no more of them than fill the GPU four times over.
+Grid amax_grid(const ContextState& context, const KernelSpec& spec, const Matrix& x) {
+  const int64_t blocks = (x.columns + kBlockSize - 1) / kBlockSize;
+  const Grid whole = tile_grid(spec, x.rows, blocks);
+  const int per_multiprocessor = 2048 / spec.values[kThreads];
+  const auto limit = static_cast<unsigned>(
+      std::max(1, context.device.info.multiprocessors * per_multiprocessor * 4));
+  const unsigned grid_x = std::min(whole.x, limit);
+  return {grid_x, std::clamp(limit / grid_x, 1u, whole.y)};
+}
+
+}  // namespace
+
+const Family kAmaxFamily{"amax", "AmaxParams", tile_constants("input"), kVariants};
+
+KernelSpec amax_spec(const Matrix& x, const Arch& arch) { return tile_spec(kAmaxFamily, arch, x); }
+
+Status launch_amax(const ContextState& context, const Kernel& kernel, const Matrix& x,
+                   DevicePointer amax, Stream stream) {
+  {
+    const CurrentContext current(context.driver(), context.device.context);
+    const CUresult cleared = context.driver().cuMemsetD32Async(amax, 0, 1, stream);
+    if (cleared != CUDA_SUCCESS) return context.driver().check(cleared, "cuMemsetD32Async of amax");
+  }
+  const AmaxParams params{reinterpret_cast<const void*>(x.data), reinterpret_cast<float*>(amax),
+                          x.rows, x.columns, x.row_stride};
+  return launch_tiles(context, kernel, amax_grid(context, kernel.spec, x), &params, stream);
+}
+
+Status amax(Context& context, const AmaxRequest& request) {
+  return guarded([&]() -> Status {
+    ContextState& state = context.state();
+    AmaxRequest problem = request;
+    problem.x = with_strides(request.x);
+    NIBBLE_TRY(check(problem, Pointers::kRequired));
+    const KernelSpec spec = amax_spec(problem.x, *state.device.arch);
+    NIBBLE_TRY_ASSIGN(const Kernel* kernel, state.pool.get(spec, request.stream));
+    return launch_amax(state, *kernel, problem.x, problem.amax, problem.stream);
+  });
+}
+
+Result<Inspection> inspect(Context& context, const AmaxRequest& request) {
+  return guarded([&]() -> Result<Inspection> {
+    AmaxRequest problem = request;
+    problem.x = with_strides(request.x);
+    NIBBLE_TRY(check(problem, Pointers::kOptional));
+    ContextState& state = context.state();
+    return state.pool.inspect(amax_spec(problem.x, *state.device.arch));
+  });
+}
+
+}  // namespace nibble

@@ -1,0 +1,18 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// The amax family, for itself and for quantize, which runs it first when no amax is given.
+#pragma once
+
+#include "nibble/amax.hpp"
+#include "runtime/families/tile.h"
+
+namespace nibble {
+
+extern const Family kAmaxFamily;
+
+KernelSpec amax_spec(const Matrix& x, const Arch& arch);
+// Zeroes `amax` and reduces x into it, in stream order.
+Status launch_amax(const ContextState& context, const Kernel& kernel, const Matrix& x,
+                   DevicePointer amax, Stream stream);
+
+}  // namespace nibble

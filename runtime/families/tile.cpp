@@ -1,0 +1,192 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/families/tile.h"
+
+#include <algorithm>
+#include <string>
+
+#include "runtime/result.h"
+
+namespace nibble {
+
+namespace {
+
+using Origin = Constant::Origin;
+
+constexpr int kThreadChoices[] = {256, 128, 512};
+constexpr int kRowChoices[] = {1, 2, 4, 8, 16, 32, 64, 128};
+constexpr int kBlockChoices[] = {2, 1, 4, 8};
+constexpr int kTypes[] = {0, 1, 2};
+constexpr std::string_view kTypeNames[] = {"f32", "f16", "bf16"};
+constexpr int kVectors[] = {16, 0, 32};
+constexpr int kLayouts[] = {0, 1};
+constexpr std::string_view kLayoutNames[] = {"row_major", "128x4"};
+constexpr int kFlags[] = {0, 1};
+
+constexpr std::array<Constant, kTileConstants> constants_of(std::string_view element_label) {
+  return {{
+      {"kThreads", "threads", "threads of a thread block", Origin::kTuned, kThreadChoices, {}},
+      {"kRowsPerTile", "rows", "rows of a tile", Origin::kTuned, kRowChoices, {}},
+      {"kBlocksPerThread",
+       "blocks",
+       "16-element blocks in flight in a thread",
+       Origin::kTuned,
+       kBlockChoices,
+       {}},
+      {"kElementType", element_label, "type of the matrix that is not NVFP4", Origin::kProblem,
+       kTypes, kTypeNames},
+      {"kVectorBytes",
+       "vector",
+       "bytes of one access of the matrix; 0: an element",
+       Origin::kProblem,
+       kVectors,
+       {}},
+  }};
+}
+
+constexpr auto kInputConstants = constants_of("input");
+constexpr auto kOutputConstants = constants_of("output");
+constexpr Constant kScaleLayoutConstant{"kScaleLayout",   "layout", "layout of the scales",
+                                        Origin::kProblem, kLayouts, kLayoutNames};
+constexpr Constant kE2m1ConversionConstant{
+    "kHasE2m1Conversion", "e2m1", "1: the target converts E2M1 in hardware",
+    Origin::kTarget,      kFlags, {},
+    kE2m1Conversion};
+
+Status invalid(std::string_view name, std::string_view member, int64_t value, std::string rule) {
+  std::string message(name);
+  message += '.';
+  message += member;
+  message += " = " + std::to_string(value) + ": must be " + rule;
+  return {Code::kInvalidArgument, std::move(message)};
+}
+
+// True when rows x stride x unit bytes do not fit the address space.
+bool too_large(int64_t rows, int64_t stride, int64_t unit) {
+  int64_t bytes = 0;
+  return __builtin_mul_overflow(rows, stride, &bytes) ||
+         __builtin_mul_overflow(bytes, unit, &bytes) || bytes > (int64_t{1} << 56);
+}
+
+}  // namespace
+
+const std::array<Constant, kTileConstants>& tile_constants(std::string_view element_label) {
+  return element_label == "input" ? kInputConstants : kOutputConstants;
+}
+const Constant& scale_layout_constant() { return kScaleLayoutConstant; }
+const Constant& e2m1_conversion_constant() { return kE2m1ConversionConstant; }
+
+Matrix with_strides(Matrix matrix) {
+  if (matrix.row_stride == 0) matrix.row_stride = matrix.columns;
+  return matrix;
+}
+
+Nvfp4Matrix with_strides(Nvfp4Matrix matrix, int64_t columns) {
+  if (matrix.code_row_stride == 0) matrix.code_row_stride = code_row_bytes(columns);
+  if (matrix.scale_row_stride == 0) {
+    matrix.scale_row_stride = (columns + kBlockSize - 1) / kBlockSize;
+  }
+  return matrix;
+}
+
+Status check_pointer(DevicePointer pointer, int64_t alignment, std::string_view name,
+                     std::string_view member, Pointers pointers) {
+  const bool null = pointer == 0 && pointers == Pointers::kRequired;
+  if (!null && pointer % static_cast<uint64_t>(alignment) == 0) return {};
+  std::string message(name);
+  if (!member.empty()) message += "." + std::string(member);
+  message += null ? " is null"
+                  : " = " + std::to_string(pointer) + ": must be a multiple of " +
+                        std::to_string(alignment);
+  return {Code::kInvalidArgument, std::move(message)};
+}
+
+Status check_matrix(const Matrix& matrix, std::string_view name, Pointers pointers) {
+  const int type = static_cast<int>(matrix.type);
+  if (type < 0 || type > 2) return invalid(name, "type", type, "f32, f16 or bf16");
+  if (matrix.rows < 1) return invalid(name, "rows", matrix.rows, ">= 1");
+  if (matrix.columns < 1) return invalid(name, "columns", matrix.columns, ">= 1");
+  if (matrix.row_stride < matrix.columns) {
+    return invalid(name, "row_stride", matrix.row_stride,
+                   "0 or >= columns = " + std::to_string(matrix.columns));
+  }
+  if (too_large(matrix.rows, matrix.row_stride, size_of(matrix.type))) {
+    return invalid(name, "rows", matrix.rows,
+                   "small enough for rows x row_stride (" + std::to_string(matrix.row_stride) +
+                       ") elements to fit 2^56 bytes");
+  }
+  return check_pointer(matrix.data, size_of(matrix.type), name, "data", pointers);
+}
+
+Status check_nvfp4(const Nvfp4Matrix& matrix, int64_t rows, int64_t columns, std::string_view name,
+                   Pointers pointers) {
+  const int layout = static_cast<int>(matrix.scale_layout);
+  if (layout < 0 || layout > 1) return invalid(name, "scale_layout", layout, "row_major or 128x4");
+  const int64_t code_bytes = code_row_bytes(columns);
+  if (matrix.code_row_stride < code_bytes || matrix.code_row_stride % 8 != 0) {
+    return invalid(name, "code_row_stride", matrix.code_row_stride,
+                   "0 or a multiple of 8 that is >= " + std::to_string(code_bytes));
+  }
+  if (too_large(rows, matrix.code_row_stride, 1)) {
+    return invalid(name, "code_row_stride", matrix.code_row_stride,
+                   "small enough for the codes to fit 2^56 bytes");
+  }
+  const int64_t blocks = (columns + kBlockSize - 1) / kBlockSize;
+  if (matrix.scale_layout == ScaleLayout::kRowMajor &&
+      (matrix.scale_row_stride < blocks || too_large(rows, matrix.scale_row_stride, 1))) {
+    return invalid(name, "scale_row_stride", matrix.scale_row_stride,
+                   "0 or >= " + std::to_string(blocks));
+  }
+  NIBBLE_TRY(check_pointer(matrix.codes, 8, name, "codes", pointers));
+  NIBBLE_TRY(check_pointer(matrix.scales, 1, name, "scales", pointers));
+  return check_pointer(matrix.amax, 4, name, "amax", pointers);
+}
+
+int vector_bytes(const Matrix& matrix, const Arch& arch) {
+  const int64_t pitch = matrix.row_stride * size_of(matrix.type);
+  auto aligned = [&](int64_t bytes) {
+    return matrix.data % static_cast<uint64_t>(bytes) == 0 && pitch % bytes == 0;
+  };
+  if ((arch.features & kWideLoad) != 0 && aligned(32)) return 32;
+  return aligned(16) ? 16 : 0;
+}
+
+KernelSpec tile_spec(const Family& family, const Arch& arch, const Matrix& matrix) {
+  KernelSpec spec = default_spec(family, arch);
+  spec.values[kElementType] = static_cast<int>(matrix.type);
+  spec.values[kVectorBytes] = vector_bytes(matrix, arch);
+  // As many rows to a tile as leave no more than half of its threads without work.
+  const int64_t blocks = (matrix.columns + kBlockSize - 1) / kBlockSize;
+  const int threads = spec.values[kThreads];
+  int rows = 1;
+  while (rows < kRowChoices[std::size(kRowChoices) - 1] && rows < matrix.rows &&
+         int64_t{threads / rows} * spec.values[kBlocksPerThread] >= 2 * blocks) {
+    rows *= 2;
+  }
+  spec.values[kRowsPerTile] = rows;
+  return spec;
+}
+
+Grid tile_grid(const KernelSpec& spec, int64_t rows, int64_t blocks) {
+  constexpr int64_t kMaxX = (int64_t{1} << 31) - 1;
+  constexpr int64_t kMaxY = 65535;
+  const int64_t tile_rows = spec.values[kRowsPerTile];
+  const int64_t tile_blocks =
+      int64_t{spec.values[kThreads]} / tile_rows * spec.values[kBlocksPerThread];
+  return {static_cast<unsigned>(std::min(kMaxX, (blocks + tile_blocks - 1) / tile_blocks)),
+          static_cast<unsigned>(std::min(kMaxY, (rows + tile_rows - 1) / tile_rows))};
+}
+
+Status launch_tiles(const ContextState& context, const Kernel& kernel, Grid grid,
+                    const void* params, Stream stream) {
+  const DriverApi& driver = context.driver();
+  const CurrentContext current(driver, context.device.context);
+  void* parameters[] = {const_cast<void*>(params)};
+  const auto threads = static_cast<unsigned>(kernel.spec.values[kThreads]);
+  const CUresult result = driver.cuLaunchKernel(kernel.function, grid.x, grid.y, 1, threads, 1, 1,
+                                                0, stream, parameters, nullptr);
+  if (result == CUDA_SUCCESS) return {};
+  return driver.check(result, "cuLaunchKernel of " + kernel.label);
+}
+
+}  // namespace nibble

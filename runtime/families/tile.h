@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// What the amax, quantize and dequantize families share: the checks of their operands, and the
+// constants and grids of templates/quantize/tile.cuh.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "nibble/status.hpp"
+#include "nibble/types.hpp"
+#include "runtime/context_state.h"
+#include "runtime/jit/family.h"
+
+namespace nibble {
+
+// Constants that every family of this folder starts with, at these places of KernelSpec::values.
+enum TileConstant : size_t { kThreads, kRowsPerTile, kBlocksPerThread, kElementType, kVectorBytes };
+constexpr size_t kTileConstants = 5;
+const std::array<Constant, kTileConstants>& tile_constants(std::string_view element_label);
+// The constant of families that read or write scales.
+const Constant& scale_layout_constant();
+const Constant& e2m1_conversion_constant();
+
+// Strides filled in where they are 0.
+Matrix with_strides(Matrix matrix);
+Nvfp4Matrix with_strides(Nvfp4Matrix matrix, int64_t columns);
+
+// Whether pointers may be null: in a plan they may, and count as fully aligned.
+enum class Pointers { kRequired, kOptional };
+
+// Strides must be filled in. `name` is the member of the request: "x".
+Status check_matrix(const Matrix& matrix, std::string_view name, Pointers pointers);
+Status check_nvfp4(const Nvfp4Matrix& matrix, int64_t rows, int64_t columns, std::string_view name,
+                   Pointers pointers);
+// `member` may be empty: the pointer is then `name` itself.
+Status check_pointer(DevicePointer pointer, int64_t alignment, std::string_view name,
+                     std::string_view member, Pointers pointers);
+
+// The bytes of one load or store of a matrix's rows: 32, 16 or, where rows are not aligned to
+// that, 0: element by element.
+int vector_bytes(const Matrix& matrix, const Arch& arch);
+
+// A spec of the family for this matrix: the tile fits its rows.
+KernelSpec tile_spec(const Family& family, const Arch& arch, const Matrix& matrix);
+
+struct Grid {
+  unsigned x = 1, y = 1;
+};
+// A thread block a tile of rows x scale blocks, within the limits of a grid.
+Grid tile_grid(const KernelSpec& spec, int64_t rows, int64_t blocks);
+
+// Enqueues one kernel of a family on the stream. Allocates nothing, takes no lock.
+Status launch_tiles(const ContextState& context, const Kernel& kernel, Grid grid,
+                    const void* params, Stream stream);
+
+}  // namespace nibble

@@ -1,0 +1,71 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/jit/family.h"
+
+namespace nibble {
+
+uint64_t KernelSpec::hash() const {
+  // FNV-1a over whole words: a few multiplications, no bytes of padding.
+  uint64_t h = 0xcbf29ce484222325u;
+  auto mix = [&](uint64_t word) { h = (h ^ word) * 0x100000001b3u; };
+  mix(reinterpret_cast<uintptr_t>(family));
+  mix(reinterpret_cast<uintptr_t>(arch));
+  for (size_t i = 0; i < values.size(); i += 2) {
+    mix(static_cast<uint32_t>(values[i]) |
+        static_cast<uint64_t>(static_cast<uint32_t>(values[i + 1])) << 32);
+  }
+  return h ^ h >> 32;
+}
+
+KernelSpec default_spec(const Family& family, const Arch& arch) {
+  KernelSpec spec{&family, &arch, {}};
+  for (size_t i = 0; i < family.constants.size(); ++i) {
+    const Constant& constant = family.constants[i];
+    if (constant.origin == Constant::Origin::kTarget) {
+      spec.values[i] = (arch.features & constant.feature) == constant.feature;
+    } else {
+      spec.values[i] = constant.values.front();
+    }
+  }
+  return spec;
+}
+
+const Variant* find_variant(const KernelSpec& spec) {
+  for (const Variant& variant : spec.family->variants) {
+    if ((spec.arch->features & variant.features) == variant.features) return &variant;
+  }
+  return nullptr;
+}
+
+std::string label(const KernelSpec& spec) {
+  std::string text(spec.family->name);
+  text += ' ';
+  text += spec.arch->name;
+  for (size_t i = 0; i < spec.family->constants.size(); ++i) {
+    const Constant& constant = spec.family->constants[i];
+    if (constant.origin == Constant::Origin::kTarget) continue;
+    const auto value = static_cast<size_t>(spec.values[i]);
+    text += ' ';
+    text += constant.label;
+    text += '=';
+    text += value < constant.value_names.size() ? std::string(constant.value_names[value])
+                                                : std::to_string(spec.values[i]);
+  }
+  return text;
+}
+
+std::string render(const KernelSpec& spec) {
+  const Family& family = *spec.family;
+  std::string text = "// " + label(spec) + "\nstruct Config {\n";
+  for (size_t i = 0; i < family.constants.size(); ++i) {
+    text += "  static constexpr int " + std::string(family.constants[i].name) + " = " +
+            std::to_string(spec.values[i]) + ";\n";
+  }
+  text += "};\n#include \"" + std::string(find_variant(spec)->include) + "\"\n";
+  text += "extern \"C\" __global__ __launch_bounds__(Config::kThreads) void kernel(\n";
+  text += "    const __grid_constant__ nibble::" + std::string(family.params_type) + " params) {\n";
+  text += "  nibble::" + std::string(family.name) + "<Config>(params);\n}\n";
+  return text;
+}
+
+}  // namespace nibble

@@ -1,0 +1,118 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// NVFP4 vectors computed once with exact rational arithmetic, apart from all code of the project.
+// Floats are IEEE bits. Groups carry the names of the original list.
+#pragma once
+
+// clang-format off: the tables keep the columns of the list.
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <string_view>
+
+namespace nibble::golden {
+
+inline float bits(uint32_t word) { return std::bit_cast<float>(word); }
+inline float bf16(uint16_t word) { return bits(static_cast<uint32_t>(word) << 16); }
+
+// V02: fp32 -> E2M1 code.
+struct Encoding {
+  uint32_t value;
+  uint8_t code;
+};
+inline constexpr Encoding kE2m1[] = {
+    {0x00000000, 0x0}, {0x80000000, 0x8}, {0x0DA24260, 0x0}, {0x3E7FFFFF, 0x0}, {0x3E800000, 0x0},
+    {0x3E800001, 0x1}, {0x3F000000, 0x1}, {0x3F3FFFFF, 0x1}, {0x3F400000, 0x2}, {0x3F800000, 0x2},
+    {0x3FA00000, 0x2}, {0x3FA00001, 0x3}, {0x3FC00000, 0x3}, {0x3FDFFFFF, 0x3}, {0x3FE00000, 0x4},
+    {0x40000000, 0x4}, {0x40200000, 0x4}, {0x40200001, 0x5}, {0x40400000, 0x5}, {0x405FFFFF, 0x5},
+    {0x40600000, 0x6}, {0x40800000, 0x6}, {0x40A00000, 0x6}, {0x40A00001, 0x7}, {0x40C00000, 0x7},
+    {0x40E00000, 0x7}, {0x7149F2CA, 0x7}, {0x7F800000, 0x7}, {0xBE800000, 0x8}, {0xBF400000, 0xA},
+    {0xC0200000, 0xC}, {0xC0A00000, 0xE}, {0xFF800000, 0xF}, {0x7FC00000, 0x7},
+};
+
+// V04: fp32 -> E4M3 byte, and the value of the byte.
+struct ScaleEncoding {
+  double value;
+  uint8_t byte;
+};
+inline constexpr ScaleEncoding kE4m3[] = {
+    {0.0, 0x00}, {0.00048828125, 0x00}, {0.0009765625, 0x00}, {0.0009765626164153218, 0x01},
+    {0.0029296875, 0x02}, {0.001953125, 0x01}, {0.0048828125, 0x02}, {0.015625, 0x08},
+    {0.0146484375, 0x08}, {1.0, 0x38}, {1.0625, 0x38}, {1.1875, 0x3A}, {2.0, 0x40}, {240.0, 0x77},
+    {247.99998474121094, 0x77}, {248.0, 0x78}, {256.0, 0x78}, {384.0, 0x7C}, {416.0, 0x7D},
+    {432.0, 0x7E}, {433.0, 0x7E}, {448.0, 0x7E}, {463.9999694824219, 0x7E}, {464.0, 0x7E},
+    {465.0, 0x7E}, {1e9, 0x7E},
+};
+
+// V05: amax -> encode and decode scale of the tensor.
+struct TensorScaleCase {
+  uint32_t amax, encode, decode;
+};
+inline constexpr TensorScaleCase kTensorScales[] = {
+    {0x00000000, 0x3F800000, 0x3F800000}, {0x3F800000, 0x45280000, 0x39C30C31},
+    {0x40400000, 0x44600000, 0x3A924925}, {0x45280000, 0x3F800000, 0x3F800000},
+    {0x3C000000, 0x48A80000, 0x36430C31}, {0x477FE000, 0x3D281503, 0x41C2F3CF},
+    {0x7F7F0000, 0x0528A8A9, 0x79C24924}, {0x00800000, 0x7F7FFFFF, 0x00200000},
+    {0x00010000, 0x7F7FFFFF, 0x00200000}, {0x05800000, 0x7F280000, 0x0030C30C},
+    {0x7F800000, 0x3F800000, 0x3F800000},
+};
+
+// V01/V03, V06, V10-V13, V16: whole blocks. Inputs are fp32 bits, all exact in bf16.
+struct BlockCase {
+  std::string_view name;
+  uint32_t amax;  // of the tensor
+  std::array<uint32_t, 16> x;
+  uint8_t scale;
+  std::array<uint8_t, 8> codes;
+};
+inline constexpr uint32_t kSmall = 0x35800000;  // 2^-20
+inline constexpr uint32_t kInf = 0x7F800000;
+inline constexpr uint32_t kNan = 0x7FC00000;
+inline constexpr BlockCase kBlocks[] = {
+    {"V03 ramp", 0x40C00000,
+     {0, 0x3F000000, 0x3F800000, 0x3FC00000, 0x40000000, 0x40400000, 0x40800000, 0x40C00000,
+      0x80000000, 0xBF000000, 0xBF800000, 0xBFC00000, 0xC0000000, 0xC0400000, 0xC0800000, 0xC0C00000},
+     0x7E, {0x10, 0x32, 0x54, 0x76, 0x98, 0xBA, 0xDC, 0xFE}},
+    {"V06 full block", 0x41200000,
+     {0x3DCD0000, 0xBE4D0000, 0x3E9A0000, 0xBECD0000, 0x3F000000, 0xBF400000, 0x3F800000, 0xBFA00000,
+      0x3FC00000, 0xC0000000, 0x40200000, 0xC0400000, 0x40600000, 0xC0800000, 0x40980000, 0xC0A00000},
+     0x76, {0x80, 0x91, 0xA1, 0xB2, 0xC4, 0xE5, 0xE6, 0xF7}},
+    {"V10 zero block", 0x3F800000, {}, 0x00, {}},
+    {"V11 scale underflow", 0x3F800000,
+     {kSmall, 0x80000000 | kSmall, 0, 0x80000000, kSmall, kSmall, kSmall, kSmall, kSmall, kSmall, kSmall, kSmall, kSmall, kSmall, kSmall, kSmall},
+     0x00, {0xF7, 0x80, 0x77, 0x77, 0x77, 0x77, 0x77, 0x77}},
+    {"V12 infinity", kInf,
+     {kInf, 0x3F800000, 0xBF800000, 0x3F000000, 0x43E00000, 0x43E00000, 0x43E00000, 0x43E00000, 0x43E00000, 0x43E00000, 0x43E00000, 0x43E00000, 0x43E00000, 0x43E00000, 0x43E00000, 0x43E00000},
+     0x7E, {0x07, 0x08, 0x22, 0x22, 0x22, 0x22, 0x22, 0x22}},
+    {"V12 NaN", 0x3F800000,
+     {kNan, 0x3F800000, 0xBF800000, 0x3F000000, 0x3E800000, 0x3E800000, 0x3E800000, 0x3E800000, 0x3E800000, 0x3E800000, 0x3E800000, 0x3E800000, 0x3E800000, 0x3E800000, 0x3E800000, 0x3E800000},
+     0x7E, {0x77, 0x5F, 0x33, 0x33, 0x33, 0x33, 0x33, 0x33}},
+    {"V13 negative zero", 0x3F800000, {0x80000000, 0, 0x3F800000, 0xBF800000},
+     0x7E, {0x08, 0xF7, 0, 0, 0, 0, 0, 0}},
+    {"V16 transformed ramp", 0x41780000,
+     {0xC1680000, 0xC0F00000, 0x40D00000, 0xBF000000, 0x40D00000, 0xBF000000, 0xC1680000, 0x41080000,
+      0x40F00000, 0x41680000, 0x3F000000, 0x3FC00000, 0x3F000000, 0xC0200000, 0x41180000, 0xC1780000},
+     0x7E, {0xDF, 0x85, 0x85, 0x5F, 0x75, 0x10, 0xA0, 0xF6}},
+};
+
+// V08: block amax and tensor amax (bf16 bits) on which the orders of operations disagree.
+struct ScaleCase {
+  uint16_t block_amax, tensor_amax;
+  uint8_t scale;
+};
+inline constexpr ScaleCase kScales[] = {
+    {0x3F43, 0x3F82, 0x7B}, {0x3F11, 0x3F8C, 0x77}, {0x3F2A, 0x3F8C, 0x79},
+    {0x3F7A, 0x3F8C, 0x7D}, {0x3F3B, 0x3F9A, 0x78}, {0x3F51, 0x3F9A, 0x7A},
+};
+
+// V15: offset of (row, block) in the 128x4 layout of a matrix with that many blocks a row.
+struct LayoutCase {
+  int64_t blocks, row, block, offset;
+};
+inline constexpr LayoutCase kLayout[] = {
+    {4, 0, 0, 0},    {4, 0, 1, 1},    {4, 1, 0, 16},    {4, 31, 3, 499},   {4, 32, 0, 4},
+    {4, 64, 2, 10},  {4, 127, 3, 511}, {8, 0, 4, 512},  {8, 5, 6, 594},    {8, 128, 0, 1024},
+    {8, 200, 7, 1675}, {10, 130, 9, 2593}, {16, 255, 15, 4095},
+};
+
+}  // namespace nibble::golden
