@@ -56,7 +56,9 @@ void SingleFlight::finish(std::string_view key, const Ticket& ticket,
 // The flights are leaked: destroying a condition variable that threads of the parent were waiting
 // on would wait for them.
 void SingleFlight::after_fork_in_child() {
-  if (!flights_.empty()) new Flights(std::exchange(flights_, {}));
+  if (!flights_.empty()) {
+    static_cast<void>(std::make_unique<Flights>(std::exchange(flights_, {})).release());
+  }
   mutex_.unlock();
 }
 
