@@ -13,7 +13,8 @@ namespace nibble {
 template <int kElementType>
 struct Elements {
   static constexpr bool kIs32Bit = kElementType == kF32;
-  static constexpr int kBytes = kIs32Bit ? 64 : 32;
+  static constexpr int kElementBytes = kIs32Bit ? 4 : 2;
+  static constexpr int kBytes = 16 * kElementBytes;
 
   uint32_t word[kBytes / 4];  // element i: word i, or the half i % 2 of word i / 2
 
@@ -64,60 +65,46 @@ struct Elements {
       }
     }
   }
-};
 
-// A row of a matrix, accessed 16 elements at a time. kVectorBytes: bytes of one access, to which
-// the row is aligned; 0 accesses single elements.
-template <int kElementType, int kVectorBytes>
-struct Row {
-  using Sixteen = Elements<kElementType>;
-  static constexpr int kElementBytes = Sixteen::kBytes / 16;
-
-  char* base;
-
-  __device__ Row(const void* matrix, int64_t row, int64_t row_stride)
-      : base(static_cast<char*>(const_cast<void*>(matrix)) + row * row_stride * kElementBytes) {}
-
-  // Elements first .. first + 15; those at `count` (>= 1) and beyond are 0.
-  __device__ Sixteen load(int64_t first, int count = 16) const {
-    const char* from = base + first * kElementBytes;
-    Sixteen x = {};
+  // From address `from` on. kVectorBytes: bytes of one access, a divisor of the address; 0: single
+  // elements. Elements at `count` (>= 1) and beyond are not read and become 0.
+  template <int kVectorBytes>
+  __device__ void load(const char* from, int count = 16) {
     if (kVectorBytes != 0 && count >= 16) {
 #pragma unroll
-      for (int at = 0; at < Sixteen::kBytes; at += kVectorBytes) {
+      for (int at = 0; at < kBytes; at += kVectorBytes) {
         if constexpr (kVectorBytes == 32) {
-          ptx::ld_global_nc_v8_b32(from + at, x.word + at / 4);
+          ptx::ld_global_nc_v8_b32(from + at, word + at / 4);
         } else if constexpr (kVectorBytes == 16) {
-          ptx::ld_global_nc_v4_b32(from + at, x.word + at / 4);
+          ptx::ld_global_nc_v4_b32(from + at, word + at / 4);
         }
       }
-      return x;
+      return;
     }
 #pragma unroll
     for (int i = 0; i < 16; ++i) {
       const int at = i < count ? i : 0;  // no branch, and no access beyond the row
-      if constexpr (Sixteen::kIs32Bit) {
+      if constexpr (kIs32Bit) {
         const uint32_t bits = reinterpret_cast<const uint32_t*>(from)[at];
-        x.word[i] = i < count ? bits : 0;
+        word[i] = i < count ? bits : 0;
       } else {
         const uint32_t bits = reinterpret_cast<const uint16_t*>(from)[at];
         const uint32_t half = i < count ? bits : 0;
-        x.word[i / 2] = i % 2 == 0 ? half : x.word[i / 2] | half << 16;
+        word[i / 2] = i % 2 == 0 ? half : word[i / 2] | half << 16;
       }
     }
-    return x;
   }
 
-  // Stores the first `count` of x to elements first and on.
-  __device__ void store(int64_t first, int count, const Sixteen& x) const {
-    char* to = base + first * kElementBytes;
+  // The first `count` elements to address `to` on.
+  template <int kVectorBytes>
+  __device__ void store(char* to, int count) const {
     if (kVectorBytes != 0 && count >= 16) {
 #pragma unroll
-      for (int at = 0; at < Sixteen::kBytes; at += kVectorBytes) {
+      for (int at = 0; at < kBytes; at += kVectorBytes) {
         if constexpr (kVectorBytes == 32) {
-          ptx::st_global_v8_b32(to + at, x.word + at / 4);
+          ptx::st_global_v8_b32(to + at, word + at / 4);
         } else if constexpr (kVectorBytes == 16) {
-          ptx::st_global_v4_b32(to + at, x.word + at / 4);
+          ptx::st_global_v4_b32(to + at, word + at / 4);
         }
       }
       return;
@@ -125,10 +112,10 @@ struct Row {
 #pragma unroll
     for (int i = 0; i < 16; ++i) {
       if (i >= count) break;
-      if constexpr (Sixteen::kIs32Bit) {
-        reinterpret_cast<uint32_t*>(to)[i] = x.word[i];
+      if constexpr (kIs32Bit) {
+        reinterpret_cast<uint32_t*>(to)[i] = word[i];
       } else {
-        reinterpret_cast<uint16_t*>(to)[i] = static_cast<uint16_t>(x.word[i / 2] >> 16 * (i % 2));
+        reinterpret_cast<uint16_t*>(to)[i] = static_cast<uint16_t>(word[i / 2] >> 16 * (i % 2));
       }
     }
   }

@@ -1,10 +1,6 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// Where the scale of block c of row r lies: offset(r, c) = scale_row_offset(r) + scale_offset(c).
-// 128x4: rows and blocks are padded to multiples of 128 and 4; each 128 x 4 tile is 512 bytes,
-// tiles of the same rows follow each other:
-//   ((r / 128) * ceil(C / 4) + c / 4) * 512 + (r % 32) * 16 + (r % 128 / 32) * 4 + c % 4
-// https://docs.nvidia.com/cuda/cublas/#d-block-scaling-factors-layout
+// Where the E4M3 scales lie: that of block c of row r at row_offset(r) + block_offset(c).
 #pragma once
 
 #include "common/math.cuh"
@@ -12,28 +8,32 @@
 namespace nibble {
 
 template <int kLayout>
-__device__ int64_t scale_rows(int64_t rows) {
-  return kLayout == k128x4 ? round_up(rows, 128) : rows;
-}
+struct ScaleLayout {
+  static_assert(kLayout == kRowMajor || kLayout == k128x4,
+                "kScaleLayout: 0 (row-major) or 1 (128x4)");
+};
 
-template <int kLayout>
-__device__ int64_t scale_columns(int64_t blocks) {
-  return kLayout == k128x4 ? round_up(blocks, 4) : blocks;
-}
-
-// row_stride (bytes) matters to the row-major layout alone.
-template <int kLayout>
-__device__ int64_t scale_row_offset(int64_t row, int64_t blocks, int64_t row_stride) {
-  if constexpr (kLayout == k128x4) {
-    return (row >> 7) * ((blocks + 3) >> 2) * 512 + (row & 31) * 16 + (row >> 5 & 3) * 4;
-  } else {
+template <>
+struct ScaleLayout<kRowMajor> {
+  __device__ static int64_t padded_rows(int64_t rows) { return rows; }
+  __device__ static int64_t padded_blocks(int64_t blocks) { return blocks; }
+  __device__ static int64_t row_offset(int64_t row, int64_t, int64_t row_stride) {
     return row * row_stride;
   }
-}
+  __device__ static int64_t block_offset(int64_t block) { return block; }
+};
 
-template <int kLayout>
-__device__ int64_t scale_offset(int64_t block) {
-  return kLayout == k128x4 ? (block >> 2) * 512 + (block & 3) : block;
-}
+// What the tensor cores of sm_100 read: tiles of 128 rows x 4 blocks, 512 bytes each, those of the
+// same rows one after the other. Byte (r % 32) * 16 + (r % 128 / 32) * 4 + c % 4 of its tile.
+// https://docs.nvidia.com/cuda/cublas/#d-block-scaling-factors-layout
+template <>
+struct ScaleLayout<k128x4> {
+  __device__ static int64_t padded_rows(int64_t rows) { return round_up(rows, 128); }
+  __device__ static int64_t padded_blocks(int64_t blocks) { return round_up(blocks, 4); }
+  __device__ static int64_t row_offset(int64_t row, int64_t blocks, int64_t) {
+    return (row >> 7) * padded_blocks(blocks) * 128 + (row & 31) * 16 + (row >> 5 & 3) * 4;
+  }
+  __device__ static int64_t block_offset(int64_t block) { return (block >> 2) * 512 + (block & 3); }
+};
 
 }  // namespace nibble

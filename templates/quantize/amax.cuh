@@ -25,29 +25,33 @@ __device__ void reduce_amax(float local, float* amax) {
 
 template <class Config>
 __device__ void amax(const AmaxParams& params) {
-  static_assert(tile_is_legal<Config>());
-  using MatrixRow = Row<Config::kElementType, Config::kVectorBytes>;
+  using T = Tile<Config>;
+  using Block = Elements<Config::kElementType>;
   constexpr int kCount = Config::kBlocksPerThread;
-  constexpr int kStep = Tile<Config>::kThreadsPerRow;
+  constexpr int kStep = T::kThreadsPerRow;
+
   float local = 0.0f;
-  for (int64_t row = Tile<Config>::first_row(); row < params.rows;
-       row += Tile<Config>::row_step()) {
-    const MatrixRow x(params.x, row, params.row_stride);
-    for (int64_t first = Tile<Config>::first_block(); first * kBlockSize < params.columns;
-         first += Tile<Config>::block_step()) {
+  for (int64_t row = T::first_row(); row < params.rows; row += T::row_step()) {
+    const char* x =
+        static_cast<const char*>(params.x) + row * params.row_stride * Block::kElementBytes;
+    for (int64_t first = T::first_block(); first * kBlockSize < params.columns;
+         first += T::block_step()) {
       const int64_t end = first + (kCount - 1) * kStep + 1;
       if (end * kBlockSize <= params.columns) {
-        Elements<Config::kElementType> part[kCount];
+        Block block[kCount];
 #pragma unroll
-        for (int i = 0; i < kCount; ++i) part[i] = x.load((first + i * kStep) * kBlockSize);
+        for (int i = 0; i < kCount; ++i) {
+          block[i].template load<Config::kVectorBytes>(x + (first + i * kStep) * Block::kBytes);
+        }
 #pragma unroll
-        for (int i = 0; i < kCount; ++i) local = fmaxf(local, part[i].amax());
+        for (int i = 0; i < kCount; ++i) local = fmaxf(local, block[i].amax());
       } else {
 #pragma unroll 1
-        for (int64_t block = first; block * kBlockSize < params.columns && block < end;
-             block += kStep) {
-          const int count = block_count(block, params.columns);
-          local = fmaxf(local, x.load(block * kBlockSize, count).amax());
+        for (int64_t at = first; at < end && at * kBlockSize < params.columns; at += kStep) {
+          Block block;
+          block.template load<Config::kVectorBytes>(x + at * Block::kBytes,
+                                                    block_count(at, params.columns));
+          local = fmaxf(local, block.amax());
         }
       }
     }

@@ -23,47 +23,43 @@ __device__ Elements<Config::kElementType> dequantize_block(const uint32_t (&word
 #pragma unroll
     for (int i = 0; i < 8; ++i) y[8 * half + i] = __fmul_rn(x[i], factor);
   }
-  Elements<Config::kElementType> result;
-  result.set(y);
-  return result;
+  Elements<Config::kElementType> block;
+  block.set(y);
+  return block;
 }
 
 template <class Config>
 __device__ void dequantize(const DequantizeParams& params) {
-  static_assert(tile_is_legal<Config>());
-  static_assert(Config::kScaleLayout == kRowMajor || Config::kScaleLayout == k128x4,
-                "kScaleLayout: 0 (row-major) or 1 (128x4)");
-  using MatrixRow = Row<Config::kElementType, Config::kVectorBytes>;
-  constexpr int kLayout = Config::kScaleLayout;
+  using T = Tile<Config>;
+  using Layout = ScaleLayout<Config::kScaleLayout>;
+  using Block = Elements<Config::kElementType>;
   constexpr int kCount = Config::kBlocksPerThread;
-  constexpr int kStep = Tile<Config>::kThreadsPerRow;
+  constexpr int kStep = T::kThreadsPerRow;
 
   const float amax = *params.amax;
   const int64_t blocks = ceil_div(params.columns, kBlockSize);
-  for (int64_t row = Tile<Config>::first_row(); row < params.rows;
-       row += Tile<Config>::row_step()) {
-    const MatrixRow y(params.y, row, params.row_stride);
+  const int64_t first = T::first_block();
+  for (int64_t row = T::first_row(); row < params.rows; row += T::row_step()) {
+    char* y = static_cast<char*>(params.y) + row * params.row_stride * Block::kElementBytes;
     const unsigned char* codes = params.codes + row * params.code_row_stride;
     const unsigned char* scales =
-        params.scales + scale_row_offset<kLayout>(row, blocks, params.scale_row_stride);
-    for (int64_t first = Tile<Config>::first_block(); first < blocks;
-         first += Tile<Config>::block_step()) {
-      uint32_t words[kCount][2];
-      float factor[kCount];
+        params.scales + Layout::row_offset(row, blocks, params.scale_row_stride);
+    uint32_t words[kCount][2];
+    float factor[kCount];
 #pragma unroll
-      for (int i = 0; i < kCount; ++i) {
-        const int64_t block = first + i * kStep;
-        if (block >= blocks) break;
-        ptx::ld_global_nc_v2_b32(codes + block * 8, words[i]);
-        factor[i] = decode_factor(scales[scale_offset<kLayout>(block)], amax);
-      }
+    for (int i = 0; i < kCount; ++i) {
+      const int64_t at = first + i * kStep;
+      if (at >= blocks) break;
+      ptx::ld_global_nc_v2_b32(codes + at * 8, words[i]);
+      factor[i] = decode_factor(scales[Layout::block_offset(at)], amax);
+    }
 #pragma unroll
-      for (int i = 0; i < kCount; ++i) {
-        const int64_t block = first + i * kStep;
-        if (block >= blocks) break;
-        y.store(block * kBlockSize, block_count(block, params.columns),
-                dequantize_block<Config>(words[i], factor[i]));
-      }
+    for (int i = 0; i < kCount; ++i) {
+      const int64_t at = first + i * kStep;
+      if (at >= blocks) break;
+      dequantize_block<Config>(words[i], factor[i])
+          .template store<Config::kVectorBytes>(y + at * Block::kBytes,
+                                                block_count(at, params.columns));
     }
   }
 }

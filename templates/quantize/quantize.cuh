@@ -12,12 +12,12 @@
 
 namespace nibble {
 
-// Writes the 8 bytes of codes and returns the scale.
+// The scale and 8 bytes of codes of one block.
 template <class Config>
-__device__ uint8_t quantize_block(const Elements<Config::kElementType>& x,
-                                  const TensorScale& tensor, unsigned char* codes) {
-  const uint8_t scale = block_scale(x.amax(), tensor);
-  const float factor = encode_factor(scale, tensor);
+__device__ void quantize_block(const Elements<Config::kElementType>& x, const TensorScale& tensor,
+                               unsigned char* codes, unsigned char* scale) {
+  const uint8_t e4m3 = block_scale(x.amax(), tensor);
+  const float factor = encode_factor(e4m3, tensor);
   uint32_t words[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -27,52 +27,51 @@ __device__ uint8_t quantize_block(const Elements<Config::kElementType>& x,
     words[half] = e2m1x8_encode<Config::kHasE2m1Conversion>(scaled);
   }
   ptx::st_global_v2_b32(codes, words);
-  return scale;
+  *scale = e4m3;
 }
 
 template <class Config>
 __device__ void quantize(const QuantizeParams& params) {
-  static_assert(tile_is_legal<Config>());
-  static_assert(Config::kScaleLayout == kRowMajor || Config::kScaleLayout == k128x4,
-                "kScaleLayout: 0 (row-major) or 1 (128x4)");
-  using MatrixRow = Row<Config::kElementType, Config::kVectorBytes>;
-  constexpr int kLayout = Config::kScaleLayout;
+  using T = Tile<Config>;
+  using Layout = ScaleLayout<Config::kScaleLayout>;
+  using Block = Elements<Config::kElementType>;
   constexpr int kCount = Config::kBlocksPerThread;
-  constexpr int kStep = Tile<Config>::kThreadsPerRow;
+  constexpr int kStep = T::kThreadsPerRow;
 
   const TensorScale tensor = tensor_scale(*params.amax);
   const int64_t blocks = ceil_div(params.columns, kBlockSize);
-  const int64_t all_rows = scale_rows<kLayout>(params.rows);
-  const int64_t all_blocks = scale_columns<kLayout>(blocks);
-  for (int64_t row = Tile<Config>::first_row(); row < all_rows; row += Tile<Config>::row_step()) {
-    const MatrixRow x(params.x, row, params.row_stride);
+  const int64_t all_blocks = Layout::padded_blocks(blocks);
+  const int64_t first = T::first_block();
+  const int64_t end = first + (kCount - 1) * kStep + 1;
+  for (int64_t row = T::first_row(); row < Layout::padded_rows(params.rows); row += T::row_step()) {
+    const char* x =
+        static_cast<const char*>(params.x) + row * params.row_stride * Block::kElementBytes;
     unsigned char* codes = params.codes + row * params.code_row_stride;
     unsigned char* scales =
-        params.scales + scale_row_offset<kLayout>(row, blocks, params.scale_row_stride);
-    for (int64_t first = Tile<Config>::first_block(); first < all_blocks;
-         first += Tile<Config>::block_step()) {
-      const int64_t end = first + (kCount - 1) * kStep + 1;
-      if (row < params.rows && end * kBlockSize <= params.columns) {
-        Elements<Config::kElementType> part[kCount];
+        params.scales + Layout::row_offset(row, blocks, params.scale_row_stride);
+    if (row < params.rows && end * kBlockSize <= params.columns) {
+      Block block[kCount];
 #pragma unroll
-        for (int i = 0; i < kCount; ++i) part[i] = x.load((first + i * kStep) * kBlockSize);
+      for (int i = 0; i < kCount; ++i) {
+        block[i].template load<Config::kVectorBytes>(x + (first + i * kStep) * Block::kBytes);
+      }
 #pragma unroll
-        for (int i = 0; i < kCount; ++i) {
-          const int64_t block = first + i * kStep;
-          scales[scale_offset<kLayout>(block)] =
-              quantize_block<Config>(part[i], tensor, codes + block * 8);
-        }
-      } else {
+      for (int i = 0; i < kCount; ++i) {
+        const int64_t at = first + i * kStep;
+        quantize_block<Config>(block[i], tensor, codes + at * 8, scales + Layout::block_offset(at));
+      }
+      continue;
+    }
 #pragma unroll 1
-        for (int64_t block = first; block < end && block < all_blocks; block += kStep) {
-          uint8_t scale = 0;
-          if (row < params.rows && block < blocks) {
-            const int count = block_count(block, params.columns);
-            scale = quantize_block<Config>(x.load(block * kBlockSize, count), tensor,
-                                           codes + block * 8);
-          }
-          scales[scale_offset<kLayout>(block)] = scale;
-        }
+    for (int64_t at = first; at < end && at < all_blocks; at += kStep) {
+      unsigned char* scale = scales + Layout::block_offset(at);
+      if (row < params.rows && at < blocks) {
+        Block block;
+        block.template load<Config::kVectorBytes>(x + at * Block::kBytes,
+                                                  block_count(at, params.columns));
+        quantize_block<Config>(block, tensor, codes + at * 8, scale);
+      } else {
+        *scale = 0;  // padding
       }
     }
   }

@@ -12,10 +12,24 @@ namespace nibble {
 
 template <class Config>
 struct Tile {
-  static constexpr int kThreadsPerRow = Config::kThreads / Config::kRowsPerTile;
-  static constexpr int kBlocks = kThreadsPerRow * Config::kBlocksPerThread;  // in a row
+  static_assert(Config::kThreads % 32 == 0 && Config::kThreads >= 32 && Config::kThreads <= 1024,
+                "kThreads: a multiple of 32 from 32 to 1024");
+  static_assert(is_power_of_two(Config::kRowsPerTile) &&
+                    Config::kThreads % Config::kRowsPerTile == 0,
+                "kRowsPerTile: a power of two that divides kThreads");
+  static_assert(is_power_of_two(Config::kBlocksPerThread) && Config::kBlocksPerThread <= 8,
+                "kBlocksPerThread: 1, 2, 4 or 8");
+  static_assert(Config::kElementType == kF32 || Config::kElementType == kF16 ||
+                    Config::kElementType == kBf16,
+                "kElementType: 0 (f32), 1 (f16) or 2 (bf16)");
+  static_assert(Config::kVectorBytes == 0 || Config::kVectorBytes == 16 ||
+                    Config::kVectorBytes == 32,
+                "kVectorBytes: 0, 16, or from sm_100 on 32");
 
-  // The first row and block of this thread, and its way to the next tile.
+  static constexpr int kThreadsPerRow = Config::kThreads / Config::kRowsPerTile;
+  static constexpr int kBlocksPerRow = kThreadsPerRow * Config::kBlocksPerThread;
+
+  // The first row and block of this thread, and the way to those of its next tile.
   __device__ static int64_t first_row() {
     return static_cast<int64_t>(blockIdx.y) * Config::kRowsPerTile + threadIdx.x / kThreadsPerRow;
   }
@@ -23,32 +37,15 @@ struct Tile {
     return static_cast<int64_t>(gridDim.y) * Config::kRowsPerTile;
   }
   __device__ static int64_t first_block() {
-    return static_cast<int64_t>(blockIdx.x) * kBlocks + threadIdx.x % kThreadsPerRow;
+    return static_cast<int64_t>(blockIdx.x) * kBlocksPerRow + threadIdx.x % kThreadsPerRow;
   }
-  __device__ static int64_t block_step() { return static_cast<int64_t>(gridDim.x) * kBlocks; }
+  __device__ static int64_t block_step() { return static_cast<int64_t>(gridDim.x) * kBlocksPerRow; }
 };
 
 // Elements of a row in a block that starts inside it: 16, fewer in a ragged last block.
 __device__ inline int block_count(int64_t block, int64_t columns) {
   const int64_t left = columns - block * kBlockSize;
   return left < kBlockSize ? static_cast<int>(left) : kBlockSize;
-}
-
-template <class Config>
-__device__ constexpr bool tile_is_legal() {
-  static_assert(Config::kThreads % 32 == 0 && Config::kThreads >= 32 && Config::kThreads <= 1024,
-                "kThreads: a multiple of 32 from 32 to 1024");
-  static_assert(
-      is_power_of_two(Config::kRowsPerTile) && Config::kThreads % Config::kRowsPerTile == 0,
-      "kRowsPerTile: a power of two that divides kThreads");
-  static_assert(is_power_of_two(Config::kBlocksPerThread) && Config::kBlocksPerThread <= 8,
-                "kBlocksPerThread: 1, 2, 4 or 8");
-  static_assert(Config::kElementType >= kF32 && Config::kElementType <= kBf16,
-                "kElementType: 0 (f32), 1 (f16) or 2 (bf16)");
-  static_assert(
-      Config::kVectorBytes == 0 || Config::kVectorBytes == 16 || Config::kVectorBytes == 32,
-      "kVectorBytes: 0, 16 or, from sm_100 on, 32");
-  return true;
 }
 
 }  // namespace nibble
