@@ -45,6 +45,14 @@ void elements(Warp& warp, const Inst& inst, F f) {
   (std::index_sequence_for<S...>{});
 }
 
+// The parts of a spelling, joined.
+template <class... Part>
+std::string joined(const Part&... part) {
+  std::string text;
+  (text.append(part), ...);
+  return text;
+}
+
 // Calls f with the flag as a type, so that the loop inside f has no test of it.
 template <class F>
 void with_flag(bool flag, F f) {

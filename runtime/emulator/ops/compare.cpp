@@ -29,6 +29,9 @@ constexpr std::string_view kUnsignedOperators = ".{eq,ne,lt,le,gt,ge,lo,ls,hi,hs
 constexpr std::string_view kFloatOperators = ".{eq,ne,lt,le,gt,ge,equ,neu,ltu,leu,gtu,geu,num,nan}";
 
 template <class T>
+constexpr bool kHasFtz = std::is_same_v<T, float> || std::is_same_v<T, Half>;
+
+template <class T>
 constexpr std::string_view operators_of() {
   if constexpr (kIsFloating<T>) return kFloatOperators;
   return std::is_signed_v<T> ? kSignedOperators : kUnsignedOperators;
@@ -107,73 +110,69 @@ uint32_t compare(Warp& warp, const Inst& inst, int first, bool ftz, int element 
   }
 }
 
-// {.and,.or,.xor} of group 1 with the predicate argument `c`, where they are there.
+// The two spellings of every comparison: `op{.ftz}` and `op.BoolOp{.ftz}`, with a predicate c.
+enum class Form { kPlain, kCombined };
+
+template <class T, Form form>
+bool flushes(const Inst& inst) {
+  if constexpr (!kHasFtz<T>) return false;
+  return chosen(inst, form == Form::kPlain ? 1 : 2);
+}
+
+// The mask combined with the predicate argument `c` by the operator of group 1.
+template <Form form>
 uint32_t combine(const Warp& warp, const Inst& inst, uint32_t mask, int c) {
+  if constexpr (form == Form::kPlain) return mask;
+  const uint32_t other = warp.predicate(inst.arg[c]);
   switch (inst.choice[1]) {
     case 0:
-      return mask & warp.predicate(inst.arg[c]);
+      return mask & other;
     case 1:
-      return mask | warp.predicate(inst.arg[c]);
-    case 2:
-      return mask ^ warp.predicate(inst.arg[c]);
+      return mask | other;
     default:
-      return mask;
+      return mask ^ other;
   }
 }
 
 // p = a op b combined with c, q = !(a op b) combined with c. Arguments p, q, a, b, c.
-template <class T>
+template <class T, Form form>
 void set_predicates(Warp& warp, const Inst& inst) {
-  const uint32_t mask = compare<T>(warp, inst, 2, chosen(inst, 2));
-  warp.set_predicate(inst.arg[0], combine(warp, inst, mask, 4));
-  warp.set_predicate(inst.arg[1], combine(warp, inst, ~mask, 4));
+  const uint32_t mask = compare<T>(warp, inst, 2, flushes<T, form>(inst));
+  const uint32_t p = combine<form>(warp, inst, mask, 4);
+  const uint32_t q = combine<form>(warp, inst, ~mask, 4);
+  warp.set_predicate(inst.arg[0], p);
+  warp.set_predicate(inst.arg[1], q);
 }
 // p and q of the lower and the upper element.
-template <class H>
+template <class H, Form form>
 void set_predicates_of_pair(Warp& warp, const Inst& inst) {
-  const uint32_t low = compare<H, 2>(warp, inst, 2, chosen(inst, 2), 0);
-  const uint32_t high = compare<H, 2>(warp, inst, 2, chosen(inst, 2), 1);
-  const uint32_t p = combine(warp, inst, low, 4);
-  const uint32_t q = combine(warp, inst, high, 4);
+  const bool ftz = flushes<H, form>(inst);
+  const uint32_t p = combine<form>(warp, inst, compare<H, 2>(warp, inst, 2, ftz, 0), 4);
+  const uint32_t q = combine<form>(warp, inst, compare<H, 2>(warp, inst, 2, ftz, 1), 4);
   warp.set_predicate(inst.arg[0], p);
   warp.set_predicate(inst.arg[1], q);
 }
 
-struct Source {  // of setp and set
-  std::string type;
-  std::string_view operators;
-  bool has_ftz;
-  uint32_t number;  // of the lowest target
-};
-std::string head(const std::string& opcode, const Source& source) {
-  return opcode + std::string(source.operators) + "{.and,.or,.xor}" +
-         (source.has_ftz ? "{.ftz}" : "");
-}
-
-// Writes `yes` or zero, by the mask.
-template <class D>
-void write_choice(Warp& warp, const Inst& inst, uint32_t mask, D yes) {
+// d = yes or zero. Arguments d, a, b, c.
+template <class T, class D, D yes, Form form>
+void set_value(Warp& warp, const Inst& inst) {
+  const uint32_t compared = compare<T>(warp, inst, 1, flushes<T, form>(inst));
+  const uint32_t mask = combine<form>(warp, inst, compared, 3);
   D* d = warp.reg<D>(inst.arg[0]);
   for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
     d[lane] = ((mask >> lane) & 1) != 0 ? yes : D{0};
   }
 }
-template <class T, class D, D yes>
-void set_value(Warp& warp, const Inst& inst) {
-  const uint32_t mask = compare<T>(warp, inst, 1, chosen(inst, 2) && kIsFloating<T>);
-  write_choice<D>(warp, inst, combine(warp, inst, mask, 3), yes);
-}
-template <class H, uint16_t yes>
+template <class H, uint16_t yes, Form form>
 void set_pair(Warp& warp, const Inst& inst) {
-  const bool ftz = std::is_same_v<H, Half> && chosen(inst, 2);
-  const uint32_t low = combine(warp, inst, compare<H, 2>(warp, inst, 1, ftz, 0), 3);
-  const uint32_t high = combine(warp, inst, compare<H, 2>(warp, inst, 1, ftz, 1), 3);
+  const bool ftz = flushes<H, form>(inst);
+  const uint32_t low = combine<form>(warp, inst, compare<H, 2>(warp, inst, 1, ftz, 0), 3);
+  const uint32_t high = combine<form>(warp, inst, compare<H, 2>(warp, inst, 1, ftz, 1), 3);
   uint32_t* d = warp.reg<uint32_t>(inst.arg[0]);
   for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
-    const uint32_t upper = ((high >> lane) & 1) != 0 ? uint32_t{yes} << 16 : 0;
-    d[lane] = upper | (((low >> lane) & 1) != 0 ? yes : 0);
+    d[lane] = ((high >> lane) & 1) * (uint32_t{yes} << 16) + ((low >> lane) & 1) * yes;
   }
 }
 
@@ -181,46 +180,69 @@ constexpr uint16_t kHalfOne = 0x3C00;
 constexpr uint16_t kBfloatOne = 0x3F80;
 constexpr uint32_t kFloatOne = 0x3F800000;
 
-// setp and set of one source type.
-template <class T>
-void append_source(Rows& rows, const Source& source) {
-  const std::string& type = source.type;
-  const Requires target{source.number};
-  rows.push_back({head("setp", source) + "." + type + " p:pred|q:pred, a, b, c?:pred", target,
-                  set_predicates<T>});
-  const std::string set = head("set", source);
-  auto row = [&](const std::string& d, uint32_t number, Body body) {
-    rows.push_back({set + "." + d + "." + type + " d:" + d + ", a, b, c?:pred",
+struct Source {  // a source type of setp and set
+  std::string_view type;
+  std::string_view operators;
+  uint32_t number;  // of the lowest target
+};
+template <class T, Form form>
+std::string head(const char* opcode, const Source& source) {
+  return joined(opcode, source.operators, form == Form::kCombined ? ".{and,or,xor}" : "",
+                kHasFtz<T> ? "{.ftz}" : "");
+}
+template <Form form>
+constexpr const char* kTail = form == Form::kCombined ? ", c:pred" : "";
+
+template <class T, Form form>
+void append_form(Rows& rows, const Source& source) {
+  const std::string set = head<T, form>("set", source);
+  const std::string setp = head<T, form>("setp", source);
+  rows.push_back({joined(setp, ".", source.type, " p:pred|q:pred, a, b", kTail<form>),
+                  {source.number},
+                  set_predicates<T, form>});
+  auto row = [&](const char* d, uint32_t number, Body body) {
+    rows.push_back({joined(set, ".", d, ".", source.type, " d:", d, ", a, b", kTail<form>),
                     {std::max(number, source.number)},
                     body});
   };
-  row("u32", 50, set_value<T, uint32_t, 0xFFFFFFFF>);
-  row("s32", 50, set_value<T, uint32_t, 0xFFFFFFFF>);
-  row("f32", 50, set_value<T, uint32_t, kFloatOne>);
-  row("f16", 53, set_value<T, uint16_t, kHalfOne>);
-  row("bf16", 90, set_value<T, uint16_t, kBfloatOne>);
+  row("u32", 50, set_value<T, uint32_t, 0xFFFFFFFF, form>);
+  row("s32", 50, set_value<T, uint32_t, 0xFFFFFFFF, form>);
+  row("f32", 50, set_value<T, uint32_t, kFloatOne, form>);
+  row("f16", 53, set_value<T, uint16_t, kHalfOne, form>);
+  row("bf16", 90, set_value<T, uint16_t, kBfloatOne, form>);
   if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, Bfloat>) {
-    row("u16", 53, set_value<T, uint16_t, 0xFFFF>);
-    row("s16", 53, set_value<T, uint16_t, 0xFFFF>);
+    row("u16", 53, set_value<T, uint16_t, 0xFFFF, form>);
+    row("s16", 53, set_value<T, uint16_t, 0xFFFF, form>);
   }
 }
 template <class T>
+void append_source(Rows& rows, const Source& source) {
+  append_form<T, Form::kPlain>(rows, source);
+  append_form<T, Form::kCombined>(rows, source);
+}
+template <class T>
 void append_typed_source(Rows& rows, uint32_t number = 50) {
-  constexpr bool kFtz = std::is_same_v<T, float> || std::is_same_v<T, Half>;
-  append_source<T>(rows, {std::string(type_name<T>()), operators_of<T>(), kFtz, number});
+  append_source<T>(rows, {type_name<T>(), operators_of<T>(), number});
 }
 
+template <class H, uint16_t one, Form form>
+void append_pair_form(Rows& rows, const Source& source) {
+  const Requires target{source.number};
+  const std::string set = head<H, form>("set", source);
+  const std::string setp = head<H, form>("setp", source);
+  const std::string operands = joined(" d:b32, a:b32, b:b32", kTail<form>);
+  rows.push_back({joined(setp, ".", source.type, " p:pred|q:pred, a:b32, b:b32", kTail<form>),
+                  target, set_predicates_of_pair<H, form>});
+  rows.push_back(
+      {joined(set, ".", source.type, ".", source.type, operands), target, set_pair<H, one, form>});
+  rows.push_back(
+      {joined(set, ".{u32,s32}.", source.type, operands), target, set_pair<H, 0xFFFF, form>});
+}
 template <class H, uint16_t one>
-void append_pair_source(Rows& rows, const std::string& type, uint32_t number) {
-  const Source source{type, kFloatOperators, std::is_same_v<H, Half>, number};
-  const Requires target{number};
-  rows.push_back({head("setp", source) + "." + type + " p:pred|q:pred, a:b32, b:b32, c?:pred",
-                  target, set_predicates_of_pair<H>});
-  const std::string operands = " d:b32, a:b32, b:b32, c?:pred";
-  rows.push_back(
-      {head("set", source) + "." + type + "." + type + operands, target, set_pair<H, one>});
-  rows.push_back(
-      {head("set", source) + ".{u32,s32}." + type + operands, target, set_pair<H, 0xFFFF>});
+void append_pair_source(Rows& rows, std::string_view type, uint32_t number) {
+  const Source source{type, kFloatOperators, number};
+  append_pair_form<H, one, Form::kPlain>(rows, source);
+  append_pair_form<H, one, Form::kCombined>(rows, source);
 }
 
 template <class U>
@@ -244,20 +266,15 @@ void select_by_predicate(Warp& warp, const Inst& inst) {
 }
 
 template <class U>
-void append_select(Rows& rows, const std::string& types) {
-  rows.push_back({"selp." + types + " d, a, b, c:pred", {}, select_by_predicate<U>});
-  rows.push_back(
-      {"slct." + types + ".s32 d:b" + std::to_string(8 * sizeof(U)) + ", a:b" +
-           std::to_string(8 * sizeof(U)) + ", b:b" + std::to_string(8 * sizeof(U)) + ", c",
-       {},
-       [](Warp& w, const Inst& i) {
-         lanes<U, U, U, int32_t>(w, i, [](U a, U b, int32_t c) { return c >= 0 ? a : b; });
-       }});
-  rows.push_back({"slct{.ftz}." + types + ".f32 d:b" + std::to_string(8 * sizeof(U)) + ", a:b" +
-                      std::to_string(8 * sizeof(U)) + ", b:b" + std::to_string(8 * sizeof(U)) +
-                      ", c",
-                  {},
-                  [](Warp& w, const Inst& i) {
+void append_select(Rows& rows, std::string_view types) {
+  const std::string bits = joined(":b", std::to_string(8 * sizeof(U)));
+  const std::string operands = joined(" d", bits, ", a", bits, ", b", bits, ", c");
+  rows.push_back({joined("selp.", types, " d, a, b, c:pred"), {}, select_by_predicate<U>});
+  rows.push_back({joined("slct.", types, ".s32", operands), {}, [](Warp& w, const Inst& i) {
+                    lanes<U, U, U, int32_t>(w, i,
+                                            [](U a, U b, int32_t c) { return c >= 0 ? a : b; });
+                  }});
+  rows.push_back({joined("slct{.ftz}.", types, ".f32", operands), {}, [](Warp& w, const Inst& i) {
                     const bool ftz = chosen(i, 0);
                     lanes<U, U, U, float>(
                         w, i, [=](U a, U b, float c) { return (ftz ? flush(c) : c) >= 0 ? a : b; });
@@ -267,9 +284,9 @@ void append_select(Rows& rows, const std::string& types) {
 }  // namespace
 
 void append_compare_rows(Rows& rows) {
-  append_source<uint16_t>(rows, {"b16", kBitOperators, false, 50});
-  append_source<uint32_t>(rows, {"b32", kBitOperators, false, 50});
-  append_source<uint64_t>(rows, {"b64", kBitOperators, false, 50});
+  append_source<uint16_t>(rows, {"b16", kBitOperators, 50});
+  append_source<uint32_t>(rows, {"b32", kBitOperators, 50});
+  append_source<uint64_t>(rows, {"b64", kBitOperators, 50});
   append_typed_source<uint16_t>(rows);
   append_typed_source<uint32_t>(rows);
   append_typed_source<uint64_t>(rows);

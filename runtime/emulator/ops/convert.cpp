@@ -1,0 +1,249 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// cvt between integers, f16, bf16, f32 and f64: PTX ISA 9.7.9.21. Registers may be wider than the
+// types. The formats below 16 bits are in convert_packed.cpp.
+#include <cmath>
+
+#include "runtime/emulator/ops/convert.h"
+
+namespace nibble::emulator {
+namespace {
+
+// Rounds to an integer as {.rni,.rzi,.rmi,.rpi} say, in Rounding's order.
+template <class T>
+T to_integral(T x, Rounding rounding) {
+  switch (rounding) {
+    case Rounding::kZero:
+      return std::trunc(x);
+    case Rounding::kDown:
+      return std::floor(x);
+    case Rounding::kUp:
+      return std::ceil(x);
+    default:
+      return std::nearbyint(x);
+  }
+}
+
+// Exact, in the smallest host type that holds every value of S.
+template <class S>
+auto widen(S x) {
+  if constexpr (std::is_same_v<S, double>) {
+    return x;
+  } else {
+    return to_float(x);
+  }
+}
+
+// Clamped to D. A NaN gives zero, or the top bit where either side has 64 bits.
+template <class D, class S>
+D float_to_integer(S source, Rounding rounding) {
+  using Limits = std::numeric_limits<D>;
+  constexpr bool kWide = sizeof(S) == 8 || sizeof(D) == 8;
+  constexpr D kTop = static_cast<D>(D{1} << (8 * sizeof(D) - 1));
+  const double x = to_integral(static_cast<double>(widen(source)), rounding);
+  const double end = std::ldexp(1.0, Limits::digits);  // one above the largest D
+  if (x != x) return kWide ? kTop : D{0};
+  if (x >= end) return Limits::max();
+  return x <= static_cast<double>(Limits::min()) ? Limits::min() : static_cast<D>(x);
+}
+
+// From a 64-bit magnitude, rounded once.
+template <class D>
+D round_integer(uint64_t magnitude, bool negative, Rounding rounding) {
+  using Layout = LayoutOf<D>;
+  if (magnitude == 0) return std::bit_cast<D>(BitsOf<D>{0});
+  constexpr int kPoint = 63;
+  const int zeros = std::countl_zero(magnitude);
+  const uint64_t sign = negative ? 1 : 0;
+  const RoundTo round{rounding};
+  uint64_t code = round_magnitude<Layout, kPoint>(magnitude << zeros, kPoint - zeros, sign, round);
+  if (code > Layout::kMaxFinite) {
+    code = round.overflows(sign) != 0 ? Layout::kInfinity : Layout::kMaxFinite;
+  }
+  return std::bit_cast<D>(static_cast<BitsOf<D>>(code | sign << Layout::kSignBit));
+}
+template <class D, class S>
+D integer_to_float(S x, Rounding rounding) {
+  if constexpr (std::is_floating_point_v<D>) {
+    if (rounding == Rounding::kNearestEven) return static_cast<D>(x);
+  }
+  const bool negative = x < 0;
+  const auto bits = static_cast<uint64_t>(x);
+  return round_integer<D>(negative ? 0 - bits : bits, negative, rounding);
+}
+
+// To a float of fewer digits, or of other range.
+template <class D, class S>
+D narrow(S x, Rounding rounding, EncodeOptions options) {
+  if constexpr (std::is_same_v<D, float>) {
+    if (rounding == Rounding::kNearestEven) return settle(static_cast<float>(x));
+  }
+  const auto code = encode<LayoutOf<D>>(widen(x), rounding, options);
+  return std::bit_cast<D>(static_cast<BitsOf<D>>(code));
+}
+
+// Exact. bf16 to f32 is a shift and keeps a NaN's payload, as does f32 to f64.
+template <class D, class S>
+D widen_to(S x) {
+  if constexpr (std::is_same_v<S, Bfloat> && std::is_same_v<D, float>) {
+    return std::bit_cast<float>(uint32_t{x.bits} << 16);
+  } else {
+    return static_cast<D>(to_float(x));
+  }
+}
+
+template <class D, class S>
+D saturate_integer(S x) {
+  using Limits = std::numeric_limits<D>;
+  if (std::cmp_less(x, Limits::min())) return Limits::min();
+  return std::cmp_greater(x, Limits::max()) ? Limits::max() : static_cast<D>(x);
+}
+
+// .ftz is of f32 operands and results alone.
+template <class T>
+T flush_single(T x, bool ftz) {
+  if constexpr (std::is_same_v<T, float>) return ftz ? flush(x) : x;
+  return x;
+}
+
+enum class Kind { kIntegers, kFromInteger, kToInteger, kNarrow, kWiden, kSame };
+template <class D, class S>
+constexpr Kind kind_of() {
+  if (!kIsFloating<D>) return kIsFloating<S> ? Kind::kToInteger : Kind::kIntegers;
+  if (!kIsFloating<S>) return Kind::kFromInteger;
+  if (std::is_same_v<D, S>) return Kind::kSame;
+  return sizeof(D) > sizeof(S) ? Kind::kWiden : Kind::kNarrow;
+}
+
+// Groups: rounding, {.ftz}, {.sat}, {.relu}, {.satfinite}.
+template <class D, class S, Rounding rounding>
+void convert_rounded(Warp& warp, const Inst& inst) {
+  const bool ftz = chosen(inst, 1);
+  const bool sat = chosen(inst, 2);
+  const EncodeOptions options{.relu = chosen(inst, 3), .satfinite = chosen(inst, 4)};
+  auto convert = [=](S source) -> D {
+    const S x = flush_single(source, ftz);
+    constexpr Kind kKind = kind_of<D, S>();
+    if constexpr (kKind == Kind::kFromInteger) {
+      return integer_to_float<D>(x, rounding);
+    } else if constexpr (kKind == Kind::kToInteger) {
+      return float_to_integer<D>(x, rounding);
+    } else if constexpr (kKind == Kind::kSame) {
+      const auto whole = to_integral(widen(x), rounding);
+      if constexpr (std::is_floating_point_v<D>) {
+        return flush_single(settle(whole, x), ftz);
+      } else {
+        return narrow<D>(whole, Rounding::kNearestEven, {});
+      }
+    } else {
+      return flush_single(narrow<D>(x, rounding, options), ftz);
+    }
+  };
+  with_flag(sat && kIsFloating<D>, [&](auto saturates) {
+    constexpr bool kSaturate = decltype(saturates)::value;
+    converted<D, S>(warp, inst, [=](S x) {
+      if constexpr (kIsFloating<D>) return saturate_if<kSaturate>(convert(x));
+      return convert(x);
+    });
+  });
+}
+template <class D, class S>
+void convert_by_choice(Warp& warp, const Inst& inst) {
+  switch (rounding_of(inst, 0)) {
+    case Rounding::kZero:
+      return convert_rounded<D, S, Rounding::kZero>(warp, inst);
+    case Rounding::kDown:
+      return convert_rounded<D, S, Rounding::kDown>(warp, inst);
+    case Rounding::kUp:
+      return convert_rounded<D, S, Rounding::kUp>(warp, inst);
+    default:
+      return convert_rounded<D, S, Rounding::kNearestEven>(warp, inst);
+  }
+}
+
+// Groups {.ftz}, {.sat}: no rounding happens.
+template <class D, class S>
+void convert_exactly(Warp& warp, const Inst& inst) {
+  const bool ftz = chosen(inst, 0);
+  const bool sat = chosen(inst, 1);
+  converted<D, S>(warp, inst, [=](S source) {
+    const S x = flush_single(source, ftz);
+    D result;
+    if constexpr (kind_of<D, S>() == Kind::kSame) {
+      result = x;
+    } else {
+      result = settle(widen_to<D>(x), widen_to<D>(x));
+    }
+    result = flush_single(result, ftz);
+    return sat ? saturate(result) : result;
+  });
+}
+
+// Group {.sat}.
+template <class D, class S>
+void convert_integers(Warp& warp, const Inst& inst) {
+  if (chosen(inst, 0)) {
+    converted<D, S>(warp, inst, saturate_integer<D, S>);
+  } else {
+    converted<D, S>(warp, inst, [](S x) { return static_cast<D>(x); });
+  }
+}
+
+template <class D, class S>
+uint32_t lowest_target() {
+  constexpr bool kBfloat = std::is_same_v<D, Bfloat> || std::is_same_v<S, Bfloat>;
+  constexpr bool kSingle = std::is_same_v<D, float> || std::is_same_v<S, float>;
+  if (!kBfloat) return 50;
+  return kSingle ? 80 : 90;
+}
+
+template <class D, class S>
+void append_conversion(Rows& rows) {
+  const std::string d(type_name<D>());
+  const std::string a(type_name<S>());
+  const std::string types = "." + d + "." + a + " d:" + d + ", a";
+  const Requires target{lowest_target<D, S>()};
+  auto row = [&](const char* modifiers, Body body) {
+    rows.push_back({"cvt" + std::string(modifiers) + types, target, body});
+  };
+  constexpr Kind kKind = kind_of<D, S>();
+  if constexpr (kKind == Kind::kIntegers) {
+    row("{.sat}", convert_integers<D, S>);
+  } else if constexpr (kKind == Kind::kFromInteger) {
+    row(".{rn,rz,rm,rp}{.ftz}{.sat}", convert_by_choice<D, S>);
+  } else if constexpr (kKind == Kind::kToInteger) {
+    row(".{rni,rzi,rmi,rpi}{.ftz}{.sat}", convert_by_choice<D, S>);
+  } else if constexpr (kKind == Kind::kWiden) {
+    row("{.ftz}{.sat}", convert_exactly<D, S>);
+  } else if constexpr (kKind == Kind::kSame) {
+    row(".{rni,rzi,rmi,rpi}{.ftz}{.sat}", convert_by_choice<D, S>);
+    row("{.ftz}{.sat}", convert_exactly<D, S>);
+  } else if constexpr (std::is_same_v<S, float>) {  // to f16 and bf16
+    row(".{rn,rz,rm,rp}{.ftz}{.sat}{.relu}{.satfinite}", convert_by_choice<D, S>);
+  } else {
+    row(".{rn,rz,rm,rp}{.ftz}{.sat}", convert_by_choice<D, S>);
+  }
+}
+
+template <class... T>
+struct Types {};
+using All = Types<uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t, Half,
+                  Bfloat, float, double>;
+
+template <class D, class... S>
+void append_to(Rows& rows, Types<S...>) {
+  (append_conversion<D, S>(rows), ...);
+}
+template <class... D>
+void append_all(Rows& rows, Types<D...>) {
+  (append_to<D>(rows, All{}), ...);
+}
+
+}  // namespace
+
+void append_convert_rows(Rows& rows) {
+  append_all(rows, All{});
+  append_packed_conversions(rows);
+}
+
+}  // namespace nibble::emulator
