@@ -115,49 +115,47 @@ constexpr Kind kind_of() {
   return sizeof(D) > sizeof(S) ? Kind::kWiden : Kind::kNarrow;
 }
 
-// Groups: rounding, {.ftz}, {.sat}, {.relu}, {.satfinite}.
-template <class D, class S, Rounding rounding>
-void convert_rounded(Warp& warp, const Inst& inst) {
-  const bool ftz = chosen(inst, 1);
-  const bool sat = chosen(inst, 2);
-  const EncodeOptions options{.relu = chosen(inst, 3), .satfinite = chosen(inst, 4)};
-  auto convert = [=](S source) -> D {
-    const S x = flush_single(source, ftz);
-    constexpr Kind kKind = kind_of<D, S>();
-    if constexpr (kKind == Kind::kFromInteger) {
-      return integer_to_float<D>(x, rounding);
-    } else if constexpr (kKind == Kind::kToInteger) {
-      return float_to_integer<D>(x, rounding);
-    } else if constexpr (kKind == Kind::kSame) {
-      const auto whole = to_integral(widen(x), rounding);
-      if constexpr (std::is_floating_point_v<D>) {
-        return flush_single(settle(whole, x), ftz);
-      } else {
-        return narrow<D>(whole, Rounding::kNearestEven, {});
-      }
-    } else {
-      return flush_single(narrow<D>(x, rounding, options), ftz);
-    }
-  };
-  with_flag(sat && kIsFloating<D>, [&](auto saturates) {
-    constexpr bool kSaturate = decltype(saturates)::value;
-    converted<D, S>(warp, inst, [=](S x) {
-      if constexpr (kIsFloating<D>) return saturate_if<kSaturate>(convert(x));
-      return convert(x);
-    });
-  });
-}
+// One value, by the rounding and the modifiers of the instruction.
+struct Modifiers {
+  bool ftz = false;
+  bool sat = false;
+  EncodeOptions options;
+};
 template <class D, class S>
-void convert_by_choice(Warp& warp, const Inst& inst) {
-  switch (rounding_of(inst, 0)) {
-    case Rounding::kZero:
-      return convert_rounded<D, S, Rounding::kZero>(warp, inst);
-    case Rounding::kDown:
-      return convert_rounded<D, S, Rounding::kDown>(warp, inst);
-    case Rounding::kUp:
-      return convert_rounded<D, S, Rounding::kUp>(warp, inst);
-    default:
-      return convert_rounded<D, S, Rounding::kNearestEven>(warp, inst);
+D convert_value(S source, Rounding rounding, const Modifiers& modifiers) {
+  const S x = flush_single(source, modifiers.ftz);
+  constexpr Kind kKind = kind_of<D, S>();
+  D result;
+  if constexpr (kKind == Kind::kFromInteger) {
+    result = integer_to_float<D>(x, rounding);
+  } else if constexpr (kKind == Kind::kToInteger) {
+    return float_to_integer<D>(x, rounding);
+  } else if constexpr (kKind == Kind::kSame && std::is_floating_point_v<D>) {
+    result = settle(to_integral(x, rounding), x);
+  } else if constexpr (kKind == Kind::kSame) {
+    result = narrow<D>(to_integral(to_float(x), rounding), Rounding::kNearestEven, {});
+  } else {
+    result = flush_single(narrow<D>(x, rounding, modifiers.options), modifiers.ftz);
+  }
+  if constexpr (kIsFloating<D>) return modifiers.sat ? saturate(result) : result;
+}
+
+// Groups: rounding, {.ftz}, {.sat}, {.relu}, {.satfinite}. The plain form of the rounding that
+// compilers emit has a loop of its own, which vectorises.
+template <class D, class S>
+void convert_rounded(Warp& warp, const Inst& inst) {
+  constexpr Rounding kUsual =
+      kind_of<D, S>() == Kind::kToInteger ? Rounding::kZero : Rounding::kNearestEven;
+  const Rounding rounding = rounding_of(inst, 0);
+  const Modifiers modifiers{.ftz = chosen(inst, 1),
+                            .sat = chosen(inst, 2),
+                            .options = {.relu = chosen(inst, 3), .satfinite = chosen(inst, 4)}};
+  const bool plain =
+      !modifiers.ftz && !modifiers.sat && !modifiers.options.relu && !modifiers.options.satfinite;
+  if (rounding == kUsual && plain) {
+    converted<D, S>(warp, inst, [](S x) { return convert_value<D>(x, kUsual, Modifiers{}); });
+  } else {
+    lane_by_lane<D, S>(warp, inst, [&](S x) { return convert_value<D>(x, rounding, modifiers); });
   }
 }
 
@@ -210,18 +208,18 @@ void append_conversion(Rows& rows) {
   if constexpr (kKind == Kind::kIntegers) {
     row("{.sat}", convert_integers<D, S>);
   } else if constexpr (kKind == Kind::kFromInteger) {
-    row(".{rn,rz,rm,rp}{.ftz}{.sat}", convert_by_choice<D, S>);
+    row(".{rn,rz,rm,rp}{.ftz}{.sat}", convert_rounded<D, S>);
   } else if constexpr (kKind == Kind::kToInteger) {
-    row(".{rni,rzi,rmi,rpi}{.ftz}{.sat}", convert_by_choice<D, S>);
+    row(".{rni,rzi,rmi,rpi}{.ftz}{.sat}", convert_rounded<D, S>);
   } else if constexpr (kKind == Kind::kWiden) {
     row("{.ftz}{.sat}", convert_exactly<D, S>);
   } else if constexpr (kKind == Kind::kSame) {
-    row(".{rni,rzi,rmi,rpi}{.ftz}{.sat}", convert_by_choice<D, S>);
+    row(".{rni,rzi,rmi,rpi}{.ftz}{.sat}", convert_rounded<D, S>);
     row("{.ftz}{.sat}", convert_exactly<D, S>);
   } else if constexpr (std::is_same_v<S, float>) {  // to f16 and bf16
-    row(".{rn,rz,rm,rp}{.ftz}{.sat}{.relu}{.satfinite}", convert_by_choice<D, S>);
+    row(".{rn,rz,rm,rp}{.ftz}{.sat}{.relu}{.satfinite}", convert_rounded<D, S>);
   } else {
-    row(".{rn,rz,rm,rp}{.ftz}{.sat}", convert_by_choice<D, S>);
+    row(".{rn,rz,rm,rp}{.ftz}{.sat}", convert_rounded<D, S>);
   }
 }
 

@@ -30,20 +30,30 @@ void store_lane(Warp& warp, const Arg& arg, int lane, T value) {
   std::memcpy(at, &bits, std::min<size_t>(arg.width, sizeof bits));
 }
 
-// lanes() for registers of any width not below the types'.
+// d = f(sources...) for every active lane, registers of any width not below the types'.
 template <class D, class... S, class F>
-void converted(Warp& warp, const Inst& inst, F f) {
+void lane_by_lane(Warp& warp, const Inst& inst, F f) {
   [&]<size_t... I>(std::index_sequence<I...>) {
-    if (inst.arg[0].width == sizeof(D) && ((inst.arg[I + 1].width == sizeof(S)) && ...)) {
-      lanes<D, S...>(warp, inst, f);
-      return;
-    }
     for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
       const int lane = std::countr_zero(rest);
       store_lane<D>(warp, inst.arg[0], lane, f(load_lane<S>(warp, inst.arg[I + 1], lane)...));
     }
   }
   (std::index_sequence_for<S...>{});
+}
+
+// The same, through lanes() where no register is wider than its type.
+template <class D, class... S, class F>
+void converted(Warp& warp, const Inst& inst, F f) {
+  const bool fits = [&]<size_t... I>(std::index_sequence<I...>) {
+    return inst.arg[0].width == sizeof(D) && ((inst.arg[I + 1].width == sizeof(S)) && ...);
+  }
+  (std::index_sequence_for<S...>{});
+  if (fits) {
+    lanes<D, S...>(warp, inst, f);
+  } else {
+    lane_by_lane<D, S...>(warp, inst, f);
+  }
 }
 
 }  // namespace nibble::emulator
