@@ -108,9 +108,8 @@ Token Lexer::next() {
   } else {
     token = punctuation();
   }
-  after_value_ = token.kind == Token::Kind::kName || token.kind == Token::Kind::kInteger ||
-                 token.kind == Token::Kind::kFloat32 || token.kind == Token::Kind::kFloat64 ||
-                 token.is(')');
+  after_value_ = token.kind == Token::Kind::kInteger || token.kind == Token::Kind::kFloat32 ||
+                 token.kind == Token::Kind::kFloat64 || token.is(')') || token.is("WARP_SZ");
   return token;
 }
 
