@@ -18,6 +18,8 @@ class Warp;
 struct Inst;
 
 using Body = void (*)(Warp&, const Inst&);
+// Chooses the body of one decoded instruction, where a row has several: by type, space, widths.
+using Select = Body (*)(const Inst&);
 
 // A target of PTX: sm_90a is {90, 'a'}, sm_100f is {100, 'f'}, sm_80 is {80, 0}.
 struct Target {
@@ -43,8 +45,11 @@ struct Requires {
 // modifier. The type fixes the size of immediates and checks the size of registers.
 //   d  a  b          register (source: or immediate, special register, variable address)
 //   p:pred  {p:pred} predicate; `?` after a name: the operand may be left out
-//   d|p:pred         a pair; either side may be the sink _
-//   {d}              a vector of registers, any length that the modifiers allow (v2, v4, v8)
+//   d|p:pred         a pair; either side may be the sink _. The type is that of every name but d;
+//                    the right side may be left out (`p` alone)
+//   {d}              a vector of registers, as long as the modifier .v2, .v4 or .v8 says, a plain
+//                    register where that is optional and absent; any length in a row without one.
+//                    The elements of mov's vectors share the size of its type.
 //   [a]              an address: register or variable plus a constant
 //   @l               a label        @f  a function and its lists (call)
 // Arg order in Inst is the order of the row with vectors and pairs flattened.
@@ -52,6 +57,7 @@ struct Row {
   std::string spelling;  // "fma{.rn,.rz,.rm,.rp}{.ftz}{.sat}.f32 d, a, b, c"
   Requires target;
   Body body;
+  Select select = nullptr;  // instead of `body`; may return null: operands of no known form
 };
 
 constexpr uint8_t kAbsent = 0xFF;
@@ -67,17 +73,28 @@ struct Arg {
   bool is_constant = false;  // an immediate: `immediate` holds its bits too
 };
 
+// What the last type modifier of an instruction says of its operands.
+struct ValueType {
+  enum class Kind : uint8_t { kBits, kUnsigned, kSigned, kFloat, kPredicate };
+  Kind kind = Kind::kBits;
+  uint8_t size = 4;  // bytes; kPredicate: 0
+};
+
 struct Inst {
   Body body = nullptr;
-  int32_t guard = kNoArg;  // frame offset of the predicate mask
+  const Arg* arg = nullptr;    // owned by the Program
+  const Inst* jump = nullptr;  // target of a branch
+  int32_t guard = kNoArg;      // frame offset of the predicate mask
   bool guard_negated = false;
-  uint8_t choice[12] = {};  // by modifier group of the row
-  uint8_t space = 0;        // Space of the address operand, where the loader could tell it
-  uint16_t arg_count = 0;
-  const Arg* arg = nullptr;  // owned by the Program
+  uint8_t arg_count = 0;
+  Space space = Space::kGeneric;  // of the address operand: the modifier's; kRegister: parameter
+                                  // storage in the frame
+  uint8_t vector = 1;             // elements: 2 of .v2
+  ValueType type;                 // of the last type modifier
+  uint32_t extra = 0;             // index into a table of the Program: memory site, call, ...
+  uint8_t choice[16] = {};        // by modifier group of the row
   const Row* row = nullptr;
   Location location;
-  uint32_t extra = 0;  // index into a table of the Program (calls, branch targets)
 };
 
 // The rows of one file of ops/. Types as template arguments make a row each:
@@ -95,6 +112,14 @@ void append_atomic_rows(Rows& rows);
 void append_control_rows(Rows& rows);
 void append_barrier_rows(Rows& rows);
 void append_warp_rows(Rows& rows);
+
+// Whether PTX of `target` may use a form.
+bool has_form(const Target& target, const Requires& form);
+// "sm_100a" to {100, 'a'}; number 0 where it is no target.
+Target parse_target(std::string_view text);
+// Whether PTX of `target` runs on a device of `device`: sm_X on X and above, sm_Xa on itself alone,
+// sm_Xf in its family.
+bool runs_on(const Target& target, const Target& device);
 
 // All rows of the table, built once. Thread-safe.
 const Rows& all_rows();

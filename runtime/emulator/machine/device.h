@@ -68,11 +68,13 @@ class GlobalMemory {
     std::byte* data = nullptr;   // host view of [address, address + size)
     uint8_t* written = nullptr;  // a byte a byte, nonzero once written; null when not tracked
     std::string label;           // "cuMemAlloc" or the variable's name, for reports
+    bool read_only = false;      // to kernels: .const variables
   };
 
   // A new allocation of `size` bytes (>= 1) aligned to 256 bytes or more, contents undefined
   // (poisoned); 0 when the capacity is used up.
-  uint64_t allocate(uint64_t size, uint64_t align, std::string_view label);
+  // Thereof only the first 64 MiB are poisoned.
+  uint64_t allocate(uint64_t size, uint64_t align, std::string_view label, bool read_only = false);
   // False when `address` is not the start of a live allocation.
   bool free(uint64_t address);
   // The allocation that contains [address, address + size), if one does. The Allocation lives
@@ -107,7 +109,7 @@ struct Kernel {
   uint32_t function = 0;  // index in the program
 };
 
-// A module decoded for a device model, its variables placed in device memory.
+// A module decoded for a device model, its variables placed in device memory, which outlives it.
 class Program {
  public:
   struct Variable {
@@ -129,6 +131,7 @@ class Program {
  private:
   Program() = default;
   std::unique_ptr<Code> code_;
+  GlobalMemory* memory_ = nullptr;
 };
 
 struct Launch {

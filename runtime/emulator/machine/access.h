@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// From a warp's addresses to host memory, checked: bounds, alignment, reads of bytes never written,
+// writes to constant memory.
+//
+// Global memory is shared by all workers, and a kernel may race on it as on a GPU. Lanes are read
+// and written with relaxed atomics of the access's size, never torn below 8 bytes; the shortcuts
+// for whole warps copy memory at once, and are left out of builds with the thread sanitizer, where
+// they would be reported as the races of the program that runs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "runtime/emulator/machine/block.h"
+#include "runtime/emulator/machine/warp.h"
+
+namespace nibble::emulator {
+
+enum class Access : uint8_t { kRead, kWrite, kAtomic };
+
+// Where the active lanes' bytes are.
+struct Places {
+  enum class Shape : uint8_t {
+    kScattered,
+    kUniform,      // all 32 lanes at at[0]
+    kConsecutive,  // lane l at at[0] + l * bytes; all 32 lanes
+  };
+  Shape shape = Shape::kScattered;
+  std::byte* at[kWarpSize];
+};
+
+// Translates and checks `bytes` (a power of two) at the address operand `arg` for all active lanes;
+// faults where a lane may not. What is written counts as written from here on.
+void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Access access,
+             Places& places);
+
+// The same for `bytes` at a generic address in one lane, without alignment: for builtins.
+// Null where it is no memory.
+std::byte* resolve_one(Warp& warp, uint64_t generic, uint64_t bytes, uint32_t lane);
+
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kCopiesWarps = false;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+constexpr bool kCopiesWarps = false;
+#else
+constexpr bool kCopiesWarps = true;
+#endif
+#else
+constexpr bool kCopiesWarps = true;
+#endif
+
+struct Bits128 {
+  uint64_t low = 0, high = 0;
+  bool operator==(const Bits128&) const = default;
+};
+
+template <class T>
+T load_relaxed(const std::byte* at) {
+  if constexpr (sizeof(T) == 16) {
+    return {load_relaxed<uint64_t>(at), load_relaxed<uint64_t>(at + 8)};
+  } else {
+    return __atomic_load_n(reinterpret_cast<const T*>(at), __ATOMIC_RELAXED);
+  }
+}
+
+template <class T>
+void store_relaxed(std::byte* at, T value) {
+  if constexpr (sizeof(T) == 16) {
+    store_relaxed(at, value.low);
+    store_relaxed(at + 8, value.high);
+  } else {
+    __atomic_store_n(reinterpret_cast<T*>(at), value, __ATOMIC_RELAXED);
+  }
+}
+
+}  // namespace nibble::emulator

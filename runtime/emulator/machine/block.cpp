@@ -1,0 +1,242 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/emulator/machine/block.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "runtime/emulator/machine/report.h"
+
+namespace nibble::emulator {
+
+namespace {
+// Bytes of fresh shared memory, so that reads of what was never written are seen in results.
+constexpr int kSharedPoison = 0xA5;
+
+uint32_t count(const Dim3& size) { return size[0] * size[1] * size[2]; }
+
+Dim3 position_of(uint64_t linear, const Dim3& size) {
+  return {static_cast<uint32_t>(linear % size[0]),
+          static_cast<uint32_t>(linear / size[0] % size[1]),
+          static_cast<uint32_t>(linear / size[0] / size[1])};
+}
+}  // namespace
+
+Block::Block(const Grid& grid, Cluster& cluster, std::vector<MemorySite>& sites)
+    : grid_(grid), cluster_(cluster), sites_(sites), thread_count_(count(grid.launch.block)) {
+  const uint32_t size = grid.layout.dynamic_offset + grid.launch.dynamic_shared;
+  shared_.resize(size);
+  if (grid.settings.check_uninitialized) shared_written_.resize(size);
+  const uint32_t warps = (thread_count_ + kWarpSize - 1) / kWarpSize;
+  for (uint32_t i = 0; i < warps; ++i) warps_.push_back(std::make_unique<Warp>(*this, i));
+}
+
+void Block::start(const Dim3& index, uint32_t rank) {
+  index_ = index;
+  rank_ = rank;
+  live_threads_ = thread_count_;
+  barriers_.fill({});
+  std::memset(shared_.data(), kSharedPoison, shared_.size());
+  std::fill(shared_written_.begin(), shared_written_.end(), uint8_t{0});
+  for (uint32_t i = 0; i < warps_.size(); ++i) {
+    const uint32_t threads = std::min<uint32_t>(thread_count_ - i * kWarpSize, kWarpSize);
+    warps_[i]->start(grid_.kernel, threads == kWarpSize ? kAllLanes : (1u << threads) - 1);
+  }
+}
+
+uint64_t Block::run(uint64_t quantum) {
+  uint64_t executed = 0;
+  for (const auto& warp : warps_) {
+    if (!warp->is_done() && warp->is_runnable()) executed += warp->run(quantum);
+  }
+  return executed;
+}
+
+Dim3 Block::thread_index(uint32_t linear) const { return position_of(linear, grid_.launch.block); }
+
+uint32_t Block::special_smid() const {
+  const Dim3& grid = grid_.launch.grid;
+  const uint64_t linear =
+      index_[0] + uint64_t{grid[0]} * (index_[1] + uint64_t{grid[1]} * index_[2]);
+  return static_cast<uint32_t>(linear % grid_.model.multiprocessors);
+}
+
+void Block::arrive(Warp& warp, uint32_t id, uint32_t threads, bool waits, Vote vote) {
+  Barrier& barrier = barriers_[id];
+  if (barrier.is_open && barrier.expected != threads) {
+    warp.fault(Fault::Kind::kIllegalInstruction,
+               "barrier " + std::to_string(id) + " is used with " + std::to_string(threads) +
+                   " threads while others wait for " + std::to_string(barrier.expected) +
+                   " (0: all of the block)",
+               warp.active);
+  }
+  barrier.is_open = true;
+  barrier.expected = threads;
+  const auto arriving = static_cast<uint32_t>(std::popcount(warp.active));
+  barrier.arrived += arriving;
+  if (vote.is_reduction) {
+    barrier.voters += arriving;
+    barrier.trues += vote.trues;
+  }
+  if (threads != 0) {
+    // A barrier with a count of threads counts warps: lanes that never were or have exited belong
+    // to it once all others of their warp have come.
+    const uint32_t come =
+        warp.active | warp.waiting_at(Fragment::Wait::kBarrier, static_cast<uint8_t>(id));
+    if (come == warp.live()) barrier.arrived += static_cast<uint32_t>(std::popcount(~warp.live()));
+  }
+  if (waits) warp.wait(Fragment::Wait::kBarrier, static_cast<uint8_t>(id));
+  if (barrier.arrived >= (threads != 0 ? threads : live_threads_)) complete(id);
+}
+
+void Block::complete(uint32_t id) {
+  const Barrier result = barriers_[id];
+  barriers_[id] = {};
+  for (const auto& warp : warps_) {
+    warp->release(Fragment::Wait::kBarrier, static_cast<uint8_t>(id), [&](Fragment& fragment) {
+      if (result.voters == 0) return;
+      const Inst& inst = *(fragment.next - 1);
+      if (inst.row->spelling.find(".red") == std::string::npos) return;
+      std::byte* const to = fragment.frame->data + inst.arg[0].offset;
+      if (inst.row->spelling.find(".popc") != std::string::npos) {
+        for (uint32_t rest = fragment.lanes; rest != 0; rest &= rest - 1) {
+          std::memcpy(to + size_t(std::countr_zero(rest)) * 4, &result.trues, 4);
+        }
+        return;
+      }
+      const bool wants_all = inst.row->spelling.find(".and") != std::string::npos;
+      const bool value = wants_all ? result.trues == result.voters : result.trues != 0;
+      uint32_t mask = 0;
+      std::memcpy(&mask, to, sizeof mask);
+      mask = value ? mask | fragment.lanes : mask & ~fragment.lanes;
+      std::memcpy(to, &mask, sizeof mask);
+    });
+  }
+}
+
+void Block::on_exit(uint32_t threads) {
+  live_threads_ -= threads;
+  for (uint32_t id = 0; id < kBarriers; ++id) {
+    const Barrier& barrier = barriers_[id];
+    if (barrier.is_open && barrier.expected == 0 && live_threads_ != 0 &&
+        barrier.arrived >= live_threads_) {
+      complete(id);
+    }
+  }
+  cluster_.on_exit();
+}
+
+std::string Block::state() const {
+  std::string text;
+  for (const auto& warp : warps_) {
+    if (warp->is_done()) continue;
+    for (const Fragment& fragment : warp->fragments()) {
+      text += "\n  block " + to_text(index_) + " warp " + std::to_string(warp->index()) +
+              " lanes " + lane_list(fragment.lanes) + ": ";
+      const DecodedFunction& function = *fragment.frame->function;
+      auto at = static_cast<size_t>(fragment.next - function.body.data());
+      using Wait = Fragment::Wait;
+      if (fragment.wait == Wait::kBarrier) {
+        const Barrier& barrier = barriers_[fragment.barrier];
+        text += "wait for barrier " + std::to_string(fragment.barrier) + " (" +
+                std::to_string(barrier.arrived) + " of " +
+                std::to_string(barrier.expected != 0 ? barrier.expected : live_threads_) +
+                " threads have come)";
+        --at;
+      } else if (fragment.wait == Wait::kCluster) {
+        text += "wait for the cluster's barrier";
+        --at;
+      } else if (fragment.wait == Wait::kLanes || fragment.wait == Wait::kAnywhere) {
+        text += "wait for other lanes of the warp";
+      } else {
+        text += "can run";
+      }
+      text += ", PTX line " + std::to_string(function.body[at].location.line) + ": " +
+              function.text[at];
+    }
+  }
+  return text;
+}
+
+Cluster::Cluster(const Grid& grid, std::vector<MemorySite>& sites) : grid_(grid) {
+  for (uint32_t i = 0; i < count(grid.launch.cluster); ++i) {
+    blocks_.push_back(std::make_unique<Block>(grid, *this, sites));
+  }
+}
+
+Dim3 Cluster::position(uint32_t rank) const { return position_of(rank, grid_.launch.cluster); }
+
+void Cluster::start(const Dim3& index) {
+  index_ = index;
+  arrived_ = 0;
+  const Dim3& size = grid_.launch.cluster;
+  for (uint32_t rank = 0; rank < blocks_.size(); ++rank) {
+    const Dim3 at = position(rank);
+    blocks_[rank]->start(
+        {index[0] * size[0] + at[0], index[1] * size[1] + at[1], index[2] * size[2] + at[2]}, rank);
+  }
+}
+
+bool Cluster::is_done() const {
+  return std::all_of(blocks_.begin(), blocks_.end(),
+                     [](const auto& block) { return block->is_done(); });
+}
+
+uint64_t Cluster::run(uint64_t limit) {
+  // A warp's turn: long enough that its registers stay in the host's cache, short enough that warps
+  // which spin on another's work do not burn much.
+  constexpr uint64_t kQuantum = 2000;
+  uint64_t executed = 0;
+  while (executed < limit && !is_done()) {
+    uint64_t round = 0;
+    for (const auto& block : blocks_) {
+      if (!block->is_done()) round += block->run(kQuantum);
+    }
+    if (round == 0) report_deadlock();
+    executed += round;
+  }
+  return executed;
+}
+
+void Cluster::report_deadlock() const {
+  std::string report = "deadlock: no warp can go on\n  kernel: " + grid_.kernel.name;
+  for (const auto& block : blocks_) report += block->state();
+  throw FaultError{{Fault::Kind::kDeadlock, report}};
+}
+
+void Cluster::arrive(Warp& warp) {
+  if ((warp.cluster_pending & warp.active) != 0) {
+    warp.fault(Fault::Kind::kIllegalInstruction,
+               "barrier.cluster.arrive twice without a wait between",
+               warp.cluster_pending & warp.active);
+  }
+  warp.cluster_pending |= warp.active;
+  arrived_ += static_cast<uint32_t>(std::popcount(warp.active));
+  complete_when_all_arrived();
+}
+
+void Cluster::on_exit() {
+  if (arrived_ != 0) complete_when_all_arrived();
+}
+
+void Cluster::complete_when_all_arrived() {
+  uint32_t live = 0;
+  arrived_ = 0;
+  for (const auto& block : blocks_) {
+    live += block->live_threads();
+    for (const auto& warp : block->warps()) {
+      arrived_ += static_cast<uint32_t>(std::popcount(warp->cluster_pending & warp->live()));
+    }
+  }
+  if (arrived_ < live) return;
+  arrived_ = 0;
+  for (const auto& block : blocks_) {
+    for (const auto& warp : block->warps()) {
+      warp->cluster_pending = 0;
+      warp->release(Fragment::Wait::kCluster, 0, [](Fragment&) {});
+    }
+  }
+}
+
+}  // namespace nibble::emulator

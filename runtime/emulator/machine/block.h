@@ -1,0 +1,134 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// Blocks and clusters: warps in turn, shared memory, barriers.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "runtime/emulator/machine/code.h"
+#include "runtime/emulator/machine/device.h"
+#include "runtime/emulator/machine/warp.h"
+
+namespace nibble::emulator {
+
+// Leaves a body, is caught by the worker. Never leaves run().
+struct FaultError {
+  Fault fault;
+};
+
+// What all blocks of a launch share.
+struct Grid {
+  const Launch& launch;
+  const DeviceModel& model;
+  GlobalMemory& memory;
+  const Settings& settings;
+  const Program::Code& code;
+  const DecodedFunction& kernel;
+  const KernelLayout& layout;
+  uint64_t id = 0;  // of the launch, in this process
+};
+
+// The allocation that a memory instruction touched last, so that it need not be looked up. One for
+// each instruction and worker.
+struct MemorySite {
+  uint64_t begin = 0, end = 0;
+  uint8_t* written = nullptr;  // of the byte at `begin`
+  bool read_only = false;
+};
+
+class Cluster;
+
+class Block {
+ public:
+  static constexpr uint32_t kBarriers = 16;
+
+  Block(const Grid& grid, Cluster& cluster, std::vector<MemorySite>& sites);
+
+  // Begins the kernel as block `index` of the grid.
+  void start(const Dim3& index, uint32_t rank);
+  // Gives every runnable warp a turn. Returns the instructions executed; 0: none could run.
+  uint64_t run(uint64_t quantum);
+  bool is_done() const { return live_threads_ == 0; }
+
+  const Grid& grid() const { return grid_; }
+  Cluster& cluster() const { return cluster_; }
+  const Dim3& index() const { return index_; }
+  uint32_t rank() const { return rank_; }  // in the cluster
+  uint32_t thread_count() const { return thread_count_; }
+  uint32_t live_threads() const { return live_threads_; }
+  const std::vector<std::unique_ptr<Warp>>& warps() const { return warps_; }
+  Dim3 thread_index(uint32_t linear) const;
+  uint32_t special_smid() const;
+
+  std::byte* shared() { return shared_.data(); }
+  uint8_t* shared_written() { return shared_written_.empty() ? nullptr : shared_written_.data(); }
+  uint32_t shared_size() const { return static_cast<uint32_t>(shared_.size()); }
+  MemorySite& site(const Inst& inst) { return sites_[inst.extra]; }
+
+  // Barriers. `threads` 0: all of the block that have not exited.
+  struct Vote {
+    bool is_reduction = false;
+    uint32_t trues = 0;  // lanes
+  };
+  void arrive(Warp& warp, uint32_t barrier, uint32_t threads, bool waits, Vote vote);
+  void on_exit(uint32_t threads);
+
+  // Every warp's state, a line each, for deadlock reports.
+  std::string state() const;
+
+ private:
+  struct Barrier {
+    uint32_t arrived = 0;   // threads
+    uint32_t expected = 0;  // 0: all
+    uint32_t voters = 0, trues = 0;
+    bool is_open = false;  // somebody has arrived
+  };
+  void complete(uint32_t barrier);
+
+  const Grid& grid_;
+  Cluster& cluster_;
+  std::vector<MemorySite>& sites_;
+  Dim3 index_ = {0, 0, 0};
+  uint32_t rank_ = 0;
+  uint32_t thread_count_ = 0;
+  uint32_t live_threads_ = 0;
+  std::array<Barrier, kBarriers> barriers_;
+  std::vector<std::byte> shared_;
+  std::vector<uint8_t> shared_written_;
+  std::vector<std::unique_ptr<Warp>> warps_;
+};
+
+// The blocks that one worker runs together.
+class Cluster {
+ public:
+  Cluster(const Grid& grid, std::vector<MemorySite>& sites);
+
+  void start(const Dim3& index);
+  // Runs for about `limit` instructions; returns how many. Throws FaultError, a deadlock too.
+  uint64_t run(uint64_t limit);
+  bool is_done() const;
+
+  const Dim3& index() const { return index_; }
+  Block* block(uint32_t rank) { return rank < blocks_.size() ? blocks_[rank].get() : nullptr; }
+  uint32_t size() const { return static_cast<uint32_t>(blocks_.size()); }
+  Dim3 position(uint32_t rank) const;  // %cluster_ctaid
+
+  void arrive(Warp& warp);
+  void on_exit();
+
+ private:
+  void complete_when_all_arrived();
+  [[noreturn]] void report_deadlock() const;
+
+  const Grid& grid_;
+  Dim3 index_ = {0, 0, 0};
+  uint32_t arrived_ = 0;
+  std::vector<std::unique_ptr<Block>> blocks_;
+};
+
+}  // namespace nibble::emulator

@@ -1,0 +1,159 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// run(): the grid's clusters spread over host threads.
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "runtime/emulator/machine/block.h"
+#include "runtime/emulator/machine/report.h"
+
+namespace nibble::emulator {
+
+namespace {
+
+std::atomic<uint64_t> executed_instructions{0};
+std::atomic<uint64_t> launches{0};
+
+// Instructions after which a cluster that is not done gives way to another: blocks may wait for
+// what later blocks write.
+constexpr uint64_t kClusterTurn = 1 << 20;
+// Clusters that a worker keeps at once before it becomes slow to begin more, for their memory.
+constexpr size_t kFreelyKept = 16;
+
+struct Shared {  // by the workers of a launch
+  const Grid& grid;
+  Dim3 clusters;
+  uint64_t count = 0;
+  std::atomic<uint64_t> next{0};
+  std::atomic<bool> stop{false};
+  std::mutex mutex;
+  std::optional<Fault> fault;
+
+  std::optional<Dim3> take() {
+    if (stop.load(std::memory_order_relaxed)) return std::nullopt;
+    const uint64_t linear = next.fetch_add(1, std::memory_order_relaxed);
+    if (linear >= count) return std::nullopt;
+    return Dim3{static_cast<uint32_t>(linear % clusters[0]),
+                static_cast<uint32_t>(linear / clusters[0] % clusters[1]),
+                static_cast<uint32_t>(linear / clusters[0] / clusters[1])};
+  }
+};
+
+// One host thread's clusters. Those that wait for others are kept and take turns.
+void work(Shared& shared) {
+  std::vector<MemorySite> sites(shared.grid.code.memory_sites);
+  std::deque<std::unique_ptr<Cluster>> running, idle;
+  uint64_t executed = 0, begin_next_at = 0;
+  try {
+    bool more = true;
+    while (!shared.stop.load(std::memory_order_relaxed)) {
+      if (more && (running.empty() || executed >= begin_next_at)) {
+        if (const auto index = shared.take()) {
+          if (idle.empty()) idle.push_back(std::make_unique<Cluster>(shared.grid, sites));
+          running.push_front(std::move(idle.back()));
+          idle.pop_back();
+          running.front()->start(*index);
+          const bool freely = shared.grid.launch.cooperative || running.size() < kFreelyKept;
+          begin_next_at = executed + (freely ? 0 : running.size() * kClusterTurn);
+        } else {
+          more = false;
+        }
+      }
+      if (running.empty()) break;
+      std::unique_ptr<Cluster> cluster = std::move(running.front());
+      running.pop_front();
+      executed += cluster->run(kClusterTurn);
+      (cluster->is_done() ? idle : running).push_back(std::move(cluster));
+    }
+  } catch (FaultError& error) {
+    const std::lock_guard lock(shared.mutex);
+    if (!shared.fault) shared.fault = std::move(error.fault);
+    shared.stop = true;
+  }
+  executed_instructions.fetch_add(executed, std::memory_order_relaxed);
+}
+
+std::optional<std::string> refuse(const Launch& launch, const DeviceModel& model) {
+  const Kernel& kernel = *launch.kernel;
+  auto exceeds = [](const char* what, uint64_t value, uint64_t limit) {
+    return std::string(what) + " is " + std::to_string(value) + ", the limit " +
+           std::to_string(limit);
+  };
+  const uint64_t threads = uint64_t{launch.block[0]} * launch.block[1] * launch.block[2];
+  const uint64_t blocks = uint64_t{launch.cluster[0]} * launch.cluster[1] * launch.cluster[2];
+  if (threads == 0) return "a dimension of the block is 0";
+  if (launch.block[2] > 64) return exceeds("block z", launch.block[2], 64);
+  const uint32_t limit = std::min(1024u, kernel.max_threads_per_block);
+  if (threads > limit) return exceeds("threads of a block", threads, limit);
+  if (blocks == 0) return "a dimension of the cluster is 0";
+  if (blocks > 16) return exceeds("blocks of a cluster", blocks, 16);
+  for (int axis = 0; axis < 3; ++axis) {
+    if (launch.grid[axis] == 0) return "a dimension of the grid is 0";
+    if (axis > 0 && launch.grid[axis] > 65535)
+      return exceeds("grid y or z", launch.grid[axis], 65535);
+    if (launch.grid[axis] % launch.cluster[axis] != 0) {
+      return "grid " + to_text(launch.grid) + " is no multiple of cluster " +
+             to_text(launch.cluster);
+    }
+    if (kernel.required_threads[axis] > 1 || kernel.required_threads[0] != 0) {
+      const uint32_t required = std::max(kernel.required_threads[axis], 1u);
+      if (launch.block[axis] != required) {
+        return "block " + to_text(launch.block) + " where the kernel requires " +
+               to_text(kernel.required_threads);
+      }
+    }
+  }
+  const uint64_t bytes = uint64_t{kernel.static_shared} + launch.dynamic_shared;
+  if (bytes > model.shared_per_block_optin) {
+    return exceeds("shared memory of a block in bytes", bytes, model.shared_per_block_optin);
+  }
+  if (launch.parameters.size() < kernel.param_bytes) {
+    return "parameters of " + std::to_string(launch.parameters.size()) + " bytes, the kernel has " +
+           std::to_string(kernel.param_bytes);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Fault> run(const Launch& launch, const DeviceModel& model, GlobalMemory& memory,
+                         const Settings& settings) {
+  if (const auto why = refuse(launch, model)) {
+    return Fault{Fault::Kind::kLaunchConfig,
+                 "launch refused: " + *why + "\n  kernel: " + launch.kernel->name};
+  }
+  const Program::Code& code = launch.program->code();
+  const auto kernel = static_cast<size_t>(
+      std::find_if(code.kernels.begin(), code.kernels.end(),
+                   [&](const Kernel& other) { return &other == launch.kernel; }) -
+      code.kernels.begin());
+  const Grid grid{launch,
+                  model,
+                  memory,
+                  settings,
+                  code,
+                  code.functions[launch.kernel->function],
+                  code.layouts[kernel],
+                  launches.fetch_add(1, std::memory_order_relaxed) + 1};
+  Shared shared{grid, {}, 1, {}, {}, {}, {}};
+  for (int axis = 0; axis < 3; ++axis) {
+    shared.clusters[axis] = launch.grid[axis] / launch.cluster[axis];
+    shared.count *= shared.clusters[axis];
+  }
+  const uint64_t wanted =
+      settings.threads != 0 ? settings.threads : std::max(1u, std::thread::hardware_concurrency());
+  const uint64_t workers = std::min(wanted, shared.count);
+  std::vector<std::thread> threads;
+  for (uint64_t i = 1; i < workers; ++i) threads.emplace_back([&] { work(shared); });
+  work(shared);
+  for (std::thread& thread : threads) thread.join();
+  return std::move(shared.fault);
+}
+
+uint64_t executed_warp_instructions() {
+  return executed_instructions.load(std::memory_order_relaxed);
+}
+
+}  // namespace nibble::emulator

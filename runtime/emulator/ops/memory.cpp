@@ -1,0 +1,372 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// Loads, stores, synchronous copies, cache hints.
+// https://docs.nvidia.com/cuda/parallel-thread-execution/#data-movement-and-conversion-instructions-ld
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstring>
+#include <string>
+
+#include "runtime/emulator/isa/rows.h"
+#include "runtime/emulator/machine/access.h"
+
+namespace nibble::emulator {
+
+namespace {
+
+template <class F>
+void for_each_active(const Warp& warp, F f) {
+  if (warp.active == kAllLanes) {
+    for (uint32_t lane = 0; lane < kWarpSize; ++lane) f(lane);
+    return;
+  }
+  for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
+    f(static_cast<uint32_t>(std::countr_zero(rest)));
+  }
+}
+
+// Args: the destinations, the address. Registers as wide as the elements.
+template <class T, uint32_t kCount>
+void load(Warp& warp, const Inst& inst) {
+  Places places;
+  resolve(warp, inst, inst.arg[kCount], sizeof(T) * kCount, Access::kRead, places);
+  if constexpr (kCopiesWarps && kCount == 1) {
+    if (places.shape == Places::Shape::kConsecutive) {
+      std::memcpy(warp.reg<T>(inst.arg[0]), places.at[0], sizeof(T) * kWarpSize);
+      return;
+    }
+  }
+  if (places.shape == Places::Shape::kUniform) {
+    for (uint32_t i = 0; i < kCount; ++i) {
+      if (inst.arg[i].offset == kNoArg) continue;
+      std::fill_n(warp.reg<T>(inst.arg[i]), kWarpSize,
+                  load_relaxed<T>(places.at[0] + i * sizeof(T)));
+    }
+    return;
+  }
+  for (uint32_t i = 0; i < kCount; ++i) {
+    if (inst.arg[i].offset == kNoArg) continue;
+    T* const d = warp.reg<T>(inst.arg[i]);
+    for_each_active(
+        warp, [&](uint32_t lane) { d[lane] = load_relaxed<T>(places.at[lane] + i * sizeof(T)); });
+  }
+}
+
+// Destinations wider than the elements: extended by sign for .s types, with zeros for others.
+template <class T>
+void load_wide(Warp& warp, const Inst& inst) {
+  Places places;
+  resolve(warp, inst, inst.arg[inst.vector], sizeof(T) * inst.vector, Access::kRead, places);
+  const bool is_signed = inst.type.kind == ValueType::Kind::kSigned;
+  for (uint32_t i = 0; i < inst.vector; ++i) {
+    const Arg& arg = inst.arg[i];
+    if (arg.offset == kNoArg) continue;
+    for_each_active(warp, [&](uint32_t lane) {
+      const T bits = load_relaxed<T>(places.at[lane] + i * sizeof(T));
+      const auto extended = static_cast<int64_t>(static_cast<std::make_signed_t<T>>(bits));
+      uint64_t value[2] = {is_signed ? static_cast<uint64_t>(extended) : bits, 0};
+      if (is_signed && extended < 0) value[1] = ~0ull;
+      std::memcpy(warp.reg<std::byte>(arg) + size_t{lane} * arg.width, value, arg.width);
+    });
+  }
+}
+
+// Args: the address, the sources.
+template <class T, uint32_t kCount>
+void store(Warp& warp, const Inst& inst) {
+  Places places;
+  resolve(warp, inst, inst.arg[0], sizeof(T) * kCount, Access::kWrite, places);
+  if constexpr (kCopiesWarps && kCount == 1) {
+    if (places.shape == Places::Shape::kConsecutive) {
+      std::memcpy(places.at[0], warp.reg<T>(inst.arg[1]), sizeof(T) * kWarpSize);
+      return;
+    }
+  }
+  for_each_active(warp, [&](uint32_t lane) {
+    for (uint32_t i = 0; i < kCount; ++i) {
+      store_relaxed(places.at[lane] + i * sizeof(T), warp.reg<const T>(inst.arg[i + 1])[lane]);
+    }
+  });
+}
+
+// Sources wider than the elements: their low bytes.
+template <class T>
+void store_wide(Warp& warp, const Inst& inst) {
+  Places places;
+  resolve(warp, inst, inst.arg[0], sizeof(T) * inst.vector, Access::kWrite, places);
+  for (uint32_t i = 0; i < inst.vector; ++i) {
+    const Arg& arg = inst.arg[i + 1];
+    for_each_active(warp, [&](uint32_t lane) {
+      T value;
+      std::memcpy(&value, warp.reg<std::byte>(arg) + size_t{lane} * arg.width, sizeof value);
+      store_relaxed(places.at[lane] + i * sizeof(T), value);
+    });
+  }
+}
+
+bool has_wider(const Inst& inst, uint32_t first) {
+  for (uint32_t i = 0; i < inst.vector; ++i) {
+    const Arg& arg = inst.arg[first + i];
+    if (arg.offset != kNoArg && arg.width != inst.type.size) return true;
+  }
+  return false;
+}
+
+template <class T>
+Body load_of(uint32_t count) {
+  switch (count) {
+    case 1:
+      return load<T, 1>;
+    case 2:
+      return load<T, 2>;
+    case 4:
+      return load<T, 4>;
+    default:
+      return load<T, 8>;
+  }
+}
+
+template <class T>
+Body store_of(uint32_t count) {
+  switch (count) {
+    case 1:
+      return store<T, 1>;
+    case 2:
+      return store<T, 2>;
+    case 4:
+      return store<T, 4>;
+    default:
+      return store<T, 8>;
+  }
+}
+
+// Vectors are at most 16 bytes, 32 on sm_100 (in rows of their own).
+bool fits(const Inst& inst, uint32_t most) {
+  return inst.vector == 1 || inst.type.size * inst.vector <= static_cast<int>(most);
+}
+
+Body load_body(const Inst& inst) {
+  const bool wide = has_wider(inst, 0);
+  switch (inst.type.size) {
+    case 1:
+      return wide ? Body{load_wide<uint8_t>} : load_of<uint8_t>(inst.vector);
+    case 2:
+      return wide ? Body{load_wide<uint16_t>} : load_of<uint16_t>(inst.vector);
+    case 4:
+      return wide ? Body{load_wide<uint32_t>} : load_of<uint32_t>(inst.vector);
+    case 8:
+      return wide ? Body{load_wide<uint64_t>} : load_of<uint64_t>(inst.vector);
+    case 16:
+      return load<Bits128, 1>;
+    default:
+      return nullptr;
+  }
+}
+
+Body store_body(const Inst& inst) {
+  const bool wide = has_wider(inst, 1);
+  switch (inst.type.size) {
+    case 1:
+      return wide ? Body{store_wide<uint8_t>} : store_of<uint8_t>(inst.vector);
+    case 2:
+      return wide ? Body{store_wide<uint16_t>} : store_of<uint16_t>(inst.vector);
+    case 4:
+      return wide ? Body{store_wide<uint32_t>} : store_of<uint32_t>(inst.vector);
+    case 8:
+      return wide ? Body{store_wide<uint64_t>} : store_of<uint64_t>(inst.vector);
+    case 16:
+      return store<Bits128, 1>;
+    default:
+      return nullptr;
+  }
+}
+
+Body select_load(const Inst& inst) { return fits(inst, 16) ? load_body(inst) : nullptr; }
+Body select_store(const Inst& inst) { return fits(inst, 16) ? store_body(inst) : nullptr; }
+Body select_load_256(const Inst& inst) {
+  return inst.type.size * inst.vector == 32 ? load_body(inst) : nullptr;
+}
+Body select_store_256(const Inst& inst) {
+  return inst.type.size * inst.vector == 32 ? store_body(inst) : nullptr;
+}
+
+// Orders with respect to other host threads; within one, instructions are executed in order.
+template <Body (*kSelect)(const Inst&)>
+void ordered(Warp& warp, const Inst& inst) {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  kSelect(inst)(warp, inst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+template <Body (*kSelect)(const Inst&)>
+Body select_ordered(const Inst& inst) {
+  return kSelect(inst) != nullptr ? Body{ordered<kSelect>} : nullptr;
+}
+
+// cp.async: args are the shared address, the global address, the size, and how much is read of it.
+// Executed at once; the groups are always complete.
+void copy_async(Warp& warp, const Inst& inst) {
+  const auto size = static_cast<uint32_t>(inst.arg[2].immediate);
+  const uint32_t all = warp.active;
+  Inst side = inst;  // the two addresses are in two spaces
+  uint8_t bytes[kWarpSize][16] = {};
+  const bool has_source_size = inst.arg_count > 3 && inst.arg[3].offset != kNoArg;
+  for (uint32_t count = 0; count <= size; ++count) {
+    // Lanes that read `count` bytes, one size at a time: mostly one.
+    uint32_t lanes = 0;
+    for (uint32_t rest = all; rest != 0; rest &= rest - 1) {
+      const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+      const uint64_t wanted = has_source_size ? warp.integer(inst.arg[3], lane) : size;
+      if (std::min<uint64_t>(wanted, size) == count) lanes |= 1u << lane;
+    }
+    if (lanes == 0 || count == 0) continue;
+    warp.active = lanes;
+    Places places;
+    side.space = Space::kGlobal;
+    resolve(warp, side, inst.arg[1], size, Access::kRead, places);
+    for (; lanes != 0; lanes &= lanes - 1) {
+      const int lane = std::countr_zero(lanes);
+      for (uint32_t i = 0; i < count; ++i) {
+        bytes[lane][i] = load_relaxed<uint8_t>(places.at[lane] + i);
+      }
+    }
+  }
+  warp.active = all;
+  Places places;
+  side.space = Space::kShared;
+  resolve(warp, side, inst.arg[0], size, Access::kWrite, places);
+  for (uint32_t rest = all; rest != 0; rest &= rest - 1) {
+    const int lane = std::countr_zero(rest);
+    std::memcpy(places.at[lane], bytes[lane], size);
+  }
+}
+
+Body select_copy_async(const Inst& inst) {
+  const int64_t size = inst.arg[2].immediate;
+  const bool is_cg = inst.choice[1] == 1;
+  if (!inst.arg[2].is_constant) return nullptr;
+  return size == 16 || (!is_cg && (size == 4 || size == 8)) ? copy_async : nullptr;
+}
+
+void nothing(Warp&, const Inst&) {}
+
+// Bits that the device alone understands; any value serves as a policy here.
+void create_policy(Warp& warp, const Inst& inst) {
+  lanes<uint64_t>(warp, inst, [] { return uint64_t{0x12F0000000000000}; });
+}
+
+std::string with_types(std::string spelling, const char* types) {
+  return spelling.replace(spelling.find("%T"), 2, types);
+}
+
+constexpr const char* kTypes = ".{b8,b16,b32,b64,u8,u16,u32,u64,s8,s16,s32,s64,f32,f64}";
+constexpr const char* kLoadSpaces =
+    "{.global,.shared,.shared::cta,.shared::cluster,.local,.const,.param,.param::entry,"
+    ".param::func}";
+constexpr const char* kStoreSpaces =
+    "{.global,.shared,.shared::cta,.shared::cluster,.local,.param,.param::func}";
+constexpr const char* kHints =
+    "{.L1::evict_normal,.L1::evict_unchanged,.L1::evict_first,.L1::evict_last,.L1::no_allocate}"
+    "{.L2::evict_normal,.L2::evict_first,.L2::evict_last}{.L2::cache_hint}";
+constexpr const char* kPrefetch = "{.L2::64B,.L2::128B,.L2::256B}";
+constexpr const char* kScopes = ".{cta,cluster,gpu,sys}";
+
+struct LoadForm {
+  std::string before;  // of the space
+  std::string after;
+  Requires target;
+  bool is_ordered;
+};
+
+void append_loads(Rows& rows) {
+  const std::string hints = kHints;
+  const std::string prefetch = kPrefetch;
+  const std::string space = kLoadSpaces;
+  const LoadForm kForms[] = {
+      {"ld{.weak}" + space, hints + prefetch, {}, false},
+      {"ld{.weak}" + space + ".{ca,cg,cs,lu,cv}", "{.L2::cache_hint}" + prefetch, {}, false},
+      {"ld.volatile" + space, prefetch, {}, true},
+      {"ld.{relaxed,acquire}" + (kScopes + space), hints + prefetch, {70}, true},
+      {"ld.mmio.relaxed.sys{.global}", "", {70}, true},
+      {"ld.global{.ca,.cg,.cs}.nc", hints + prefetch, {}, false},
+  };
+  for (const LoadForm& form : kForms) {
+    const std::string start = form.before + form.after;
+    const Select select = form.is_ordered ? select_ordered<select_load> : select_load;
+    rows.push_back({with_types(start + "{.v2,.v4}%T {d}, [a], policy?:b64", kTypes), form.target,
+                    nullptr, select});
+    rows.push_back({start + ".b128 d, [a], policy?:b64", {70}, nullptr, select});
+    rows.push_back({start + ".v8.{b32,u32,s32,f32} {d}, [a], policy?:b64",
+                    {100},
+                    nullptr,
+                    form.is_ordered ? select_ordered<select_load_256> : select_load_256});
+    rows.push_back({start + ".v4.{b64,u64,s64,f64} {d}, [a], policy?:b64",
+                    {100},
+                    nullptr,
+                    form.is_ordered ? select_ordered<select_load_256> : select_load_256});
+  }
+  rows.push_back(
+      {with_types("ldu{.global}{.v2,.v4}%T {d}, [a]", kTypes), {}, nullptr, select_load});
+}
+
+void append_stores(Rows& rows) {
+  const std::string hints = kHints;
+  const std::string space = kStoreSpaces;
+  const LoadForm kForms[] = {
+      {"st{.weak}" + space, hints, {}, false},
+      {"st{.weak}" + space + ".{wb,cg,cs,wt}", "{.L2::cache_hint}", {}, false},
+      {"st.volatile" + space, "", {}, true},
+      {"st.{relaxed,release}" + (kScopes + space), hints, {70}, true},
+      {"st.mmio.relaxed.sys{.global}", "", {70}, true},
+  };
+  for (const LoadForm& form : kForms) {
+    const std::string start = form.before + form.after;
+    const Select select = form.is_ordered ? select_ordered<select_store> : select_store;
+    rows.push_back({with_types(start + "{.v2,.v4}%T [a], {b}, policy?:b64", kTypes), form.target,
+                    nullptr, select});
+    rows.push_back({start + ".b128 [a], b, policy?:b64", {70}, nullptr, select});
+    rows.push_back({start + ".v8.{b32,u32,s32,f32} [a], {b}, policy?:b64",
+                    {100},
+                    nullptr,
+                    form.is_ordered ? select_ordered<select_store_256> : select_store_256});
+    rows.push_back({start + ".v4.{b64,u64,s64,f64} [a], {b}, policy?:b64",
+                    {100},
+                    nullptr,
+                    form.is_ordered ? select_ordered<select_store_256> : select_store_256});
+  }
+}
+
+}  // namespace
+
+void append_memory_rows(Rows& rows) {
+  append_loads(rows);
+  append_stores(rows);
+  const Row kRows[] = {
+      {"cp.async.{ca,cg}.{shared,shared::cta}.global{.L2::cache_hint}{.L2::64B,.L2::128B,"
+       ".L2::256B} [a], [b], size:u32, read?:u32, policy?:b64",
+       {80},
+       nullptr,
+       select_copy_async},
+      {"cp.async.commit_group", {80}, nothing},
+      {"cp.async.wait_group n:u32", {80}, nothing},
+      {"cp.async.wait_all", {80}, nothing},
+      {"prefetch{.global,.local}.{L1,L2} [a]", {}, nothing},
+      {"prefetch{.global}.{L2::evict_last,L2::evict_normal} [a]", {80}, nothing},
+      {"prefetchu.L1 [a]", {}, nothing},
+      {"applypriority{.global}.L2::evict_normal [a], size:u32", {80}, nothing},
+      {"discard{.global}.L2 [a], size:u32", {80}, nothing},
+      {"createpolicy.fractional.{L2::evict_last,L2::evict_normal,L2::evict_first,"
+       "L2::evict_unchanged}{.L2::evict_first,.L2::evict_unchanged}.b64 d, fraction?:f32",
+       {80},
+       create_policy},
+      {"createpolicy.range{.global}.{L2::evict_last,L2::evict_normal,L2::evict_first,"
+       "L2::evict_unchanged}{.L2::evict_first,.L2::evict_unchanged}.b64 d, [a], primary:u32, "
+       "total:u32",
+       {80},
+       create_policy},
+      {"createpolicy.cvt.L2.b64 d, a", {80}, create_policy},
+  };
+  rows.insert(rows.end(), std::begin(kRows), std::end(kRows));
+}
+
+}  // namespace nibble::emulator
