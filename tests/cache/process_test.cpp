@@ -87,12 +87,14 @@ TEST(Processes, AColdHerdCreatesEachKeyOnce) {
     }
   };
   std::vector<pid_t> children;
+  children.reserve(kProcesses);
   for (int p = 0; p < kProcesses; ++p) {
     children.push_back(start_child([&, p] {
       StoreOptions options = options_for(scratch / "cache");
       options.lock_timeout = seconds(60);
       Store store(options);
       std::vector<std::thread> threads;
+      threads.reserve(kThreads);
       for (int t = 0; t < kThreads; ++t) {
         threads.emplace_back([&, t] { thread_body(store, p + t); });
       }
