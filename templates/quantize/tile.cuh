@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the three kernels of this folder divide a matrix among threads. A thread block works on
 // tiles of kRowsPerTile rows; kThreads / kRowsPerTile neighbouring threads share a row, and each
-// has kBlocksPerThread of its 16-element blocks, that many threads apart. The grid walks over the
-// tiles in both directions, so any grid gives the same result.
+// has kBlocksPerThread of its 16-element blocks, that many threads apart.
 #pragma once
 
 #include "common/math.cuh"
