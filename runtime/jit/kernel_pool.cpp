@@ -227,6 +227,9 @@ Statistics KernelPool::statistics() const {
   statistics.disk_hits = disk_hits_.load(std::memory_order_relaxed);
   statistics.compiles = compiles_.load(std::memory_order_relaxed);
   statistics.compile_failures = compile_failures_.load(std::memory_order_relaxed);
+  const cache::CounterSnapshot stored = store_.counters().snapshot();
+  statistics.damaged_entries = stored.corrupt;
+  statistics.failed_writes = stored.put_failures;
   statistics.compile_seconds =
       static_cast<double>(compile_nanoseconds_.load(std::memory_order_relaxed)) * 1e-9;
   return statistics;
