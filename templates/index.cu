@@ -13,7 +13,7 @@ struct Config {
   static constexpr int kElementType = 2;
   static constexpr int kVectorBytes = 16;
   static constexpr int kScaleLayout = 1;
-  static constexpr bool kHasE2m1Conversion = false;
+  static constexpr int kHasE2m1Conversion = 0;
 };
 
 extern "C" __global__ __launch_bounds__(Config::kThreads) void amax(

@@ -19,7 +19,7 @@ __device__ Elements<Config::kElementType> dequantize_block(const uint32_t (&word
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     float x[8];
-    e2m1x8_decode<Config::kHasE2m1Conversion>(words[half], x);
+    e2m1x8_decode<Config::kHasE2m1Conversion != 0>(words[half], x);
 #pragma unroll
     for (int i = 0; i < 8; ++i) y[8 * half + i] = __fmul_rn(x[i], factor);
   }

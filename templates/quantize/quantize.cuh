@@ -24,7 +24,7 @@ __device__ void quantize_block(const Elements<Config::kElementType>& x, const Te
     float scaled[8];
 #pragma unroll
     for (int i = 0; i < 8; ++i) scaled[i] = __fmul_rn(x.value(8 * half + i), factor);
-    words[half] = e2m1x8_encode<Config::kHasE2m1Conversion>(scaled);
+    words[half] = e2m1x8_encode<Config::kHasE2m1Conversion != 0>(scaled);
   }
   ptx::st_global_v2_b32(codes, words);
   *scale = e4m3;
