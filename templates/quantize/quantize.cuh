@@ -49,30 +49,28 @@ __device__ void quantize(const QuantizeParams& params) {
     unsigned char* codes = params.codes + row * params.code_row_stride;
     unsigned char* scales =
         params.scales + Layout::row_offset(row, blocks, params.scale_row_stride);
-    if (row < params.rows && end * kBlockSize <= params.columns) {
-      Block block[kCount];
+    const bool whole = row < params.rows && end * kBlockSize <= params.columns;
+    Block block[kCount];
+    if (whole) {
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
         block[i].template load<Config::kVectorBytes>(x + (first + i * kStep) * Block::kBytes);
       }
-#pragma unroll
-      for (int i = 0; i < kCount; ++i) {
-        const int64_t at = first + i * kStep;
-        quantize_block<Config>(block[i], tensor, codes + at * 8, scales + Layout::block_offset(at));
-      }
-      continue;
     }
 #pragma unroll 1
     for (int64_t at = first; at < end && at < all_blocks; at += kStep) {
       unsigned char* scale = scales + Layout::block_offset(at);
-      if (row < params.rows && at < blocks) {
-        Block block;
-        block.template load<Config::kVectorBytes>(x + at * Block::kBytes,
-                                                  block_count(at, params.columns));
-        quantize_block<Config>(block, tensor, codes + at * 8, scale);
-      } else {
-        *scale = 0;  // padding
+      if (!whole) {
+        if (row >= params.rows || at >= blocks) {
+          *scale = 0;  // padding
+          continue;
+        }
+        block[0].template load<Config::kVectorBytes>(x + at * Block::kBytes,
+                                                     block_count(at, params.columns));
       }
+      quantize_block<Config>(block[0], tensor, codes + at * 8, scale);
+#pragma unroll
+      for (int i = 1; i < kCount; ++i) block[i - 1] = block[i];  // no index into registers
     }
   }
 }
