@@ -267,6 +267,33 @@ void vectors_256_bits(const uint64_t* in, uint64_t* out) {
   for (int k = 0; k < 4; ++k) out[12 + k] = swap(source[k]);
 }
 
+void copies_256_bits(const uint64_t* in, uint64_t* out) {
+  for (int copy = 0; copy < 15; ++copy) {
+    const uint64_t source[4] = {in[0], in[1], in[1], in[0]};
+    std::copy(source, source + 4, out + 4 * copy);
+  }
+}
+
+// 10 bits of mantissa in a 32-bit pattern. Outputs: .rn, .rz, .rn.relu, .rz.relu.
+void tf32_satfinite(const uint64_t* in, uint64_t* out) {
+  constexpr double kLargest = 0x1.FFCp127;
+  const float x = f32(in[0]);
+  for (int k = 0; k < 4; ++k) {
+    if (std::isnan(x) || (k >= 2 && std::signbit(x))) {
+      out[k] = std::isnan(x) ? kNan : 0;
+      continue;
+    }
+    const auto magnitude = static_cast<double>(std::fabs(x));
+    int power = -126;
+    if (x != 0.0F && !std::isinf(x)) power = std::max(power, std::ilogb(x));
+    const double unit = std::ldexp(1.0, power - 10);  // of the last place
+    const double steps = magnitude / unit;            // exact
+    const double rounded = (k % 2 == 0 ? std::nearbyint(steps) : std::floor(steps)) * unit;
+    const auto result = static_cast<float>(std::min(rounded, kLargest));
+    out[k] = bits_of(std::copysign(result, x));
+  }
+}
+
 // Over each warp: plain, .NaN, .abs, .abs.NaN.
 Bytes redux(const Form& form, const Bytes& input, bool greater) {
   Bytes output(form.output_bytes());
@@ -313,6 +340,8 @@ const std::map<std::string, Element>& elements() {
       {"sub_f32_bf16", mixed(Operation::kSub, f32_of_bf16)},
       {"fma_f32_bf16", mixed(Operation::kFma, f32_of_bf16)},
       {"vectors_256_bits", vectors_256_bits},
+      {"copies_256_bits", copies_256_bits},
+      {"tf32_satfinite", tf32_satfinite},
   };
   return kElements;
 }
