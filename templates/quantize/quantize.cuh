@@ -12,12 +12,12 @@
 
 namespace nibble {
 
-// The scale and 8 bytes of codes of one block.
+// Stores the 8 bytes of codes of one block and returns its scale.
 template <class Config>
-__device__ void quantize_block(const Elements<Config::kElementType>& x, const TensorScale& tensor,
-                               unsigned char* codes, unsigned char* scale) {
-  const uint8_t e4m3 = block_scale(x.amax(), tensor);
-  const float factor = encode_factor(e4m3, tensor);
+__device__ uint8_t quantize_block(const Elements<Config::kElementType>& x,
+                                  const TensorScale& tensor, unsigned char* codes) {
+  const uint8_t scale = block_scale(x.amax(), tensor);
+  const float factor = encode_factor(scale, tensor);
   uint32_t words[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -27,7 +27,7 @@ __device__ void quantize_block(const Elements<Config::kElementType>& x, const Te
     words[half] = e2m1x8_encode<Config::kHasE2m1Conversion != 0>(scaled);
   }
   ptx::st_global_v2_b32(codes, words);
-  *scale = e4m3;
+  return scale;
 }
 
 template <class Config>
@@ -40,37 +40,40 @@ __device__ void quantize(const QuantizeParams& params) {
 
   const TensorScale tensor = tensor_scale(*params.amax);
   const int64_t blocks = ceil_div(params.columns, kBlockSize);
-  const int64_t all_blocks = Layout::padded_blocks(blocks);
   const int64_t first = T::first_block();
-  const int64_t end = first + (kCount - 1) * kStep + 1;
+  // Of this thread's blocks: those with all of their elements, any element, padding included.
+  const int full = T::count_below(first, params.columns / kBlockSize);
+  const int present = T::count_below(first, blocks);
+  const int all = T::count_below(first, Layout::padded_blocks(blocks));
   for (int64_t row = T::first_row(); row < Layout::padded_rows(params.rows); row += T::row_step()) {
-    const char* x =
-        static_cast<const char*>(params.x) + row * params.row_stride * Block::kElementBytes;
-    unsigned char* codes = params.codes + row * params.code_row_stride;
+    const int written = row < params.rows ? present : 0;
+    const char* x = static_cast<const char*>(params.x) +
+                    row * params.row_stride * Block::kElementBytes + first * Block::kBytes;
+    unsigned char* codes = params.codes + row * params.code_row_stride + first * 8;
     unsigned char* scales =
         params.scales + Layout::row_offset(row, blocks, params.scale_row_stride);
-    const bool whole = row < params.rows && end * kBlockSize <= params.columns;
     Block block[kCount];
+    const bool whole = full == kCount && written != 0;
     if (whole) {
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
-        block[i].template load<Config::kVectorBytes>(x + (first + i * kStep) * Block::kBytes);
+        block[i].template load<Config::kVectorBytes>(x + i * kStep * Block::kBytes);
       }
     }
 #pragma unroll 1
-    for (int64_t at = first; at < end && at < all_blocks; at += kStep) {
-      unsigned char* scale = scales + Layout::block_offset(at);
-      if (!whole) {
-        if (row >= params.rows || at >= blocks) {
-          *scale = 0;  // padding
-          continue;
+    for (int i = 0; i < all; ++i) {
+      const int64_t at = first + i * kStep;
+      uint8_t scale = 0;  // of padding
+      if (i < written) {
+        if (!whole) {
+          block[0].template load<Config::kVectorBytes>(x + i * kStep * Block::kBytes,
+                                                       block_count(at, params.columns));
         }
-        block[0].template load<Config::kVectorBytes>(x + at * Block::kBytes,
-                                                     block_count(at, params.columns));
+        scale = quantize_block<Config>(block[0], tensor, codes + i * kStep * 8);
       }
-      quantize_block<Config>(block[0], tensor, codes + at * 8, scale);
+      scales[Layout::block_offset(at)] = scale;
 #pragma unroll
-      for (int i = 1; i < kCount; ++i) block[i - 1] = block[i];  // no index into registers
+      for (int j = 1; j < kCount; ++j) block[j - 1] = block[j];  // no index into registers
     }
   }
 }

@@ -38,6 +38,13 @@ struct Tile {
   __device__ static int64_t first_block() {
     return static_cast<int64_t>(blockIdx.x) * kBlocksPerRow + threadIdx.x % kThreadsPerRow;
   }
+  // How many of the thread's blocks, from `first` on, come before block `end`.
+  __device__ static int count_below(int64_t first, int64_t end) {
+    int count = 0;
+#pragma unroll
+    for (int i = 0; i < Config::kBlocksPerThread; ++i) count += first + i * kThreadsPerRow < end;
+    return count;
+  }
   __device__ static int64_t block_step() { return static_cast<int64_t>(gridDim.x) * kBlocksPerRow; }
 };
 
