@@ -181,10 +181,11 @@ TEST_P(Quantize, EveryBf16InputAgainstEveryScale) {
     std::vector<float> x;
     x.reserve(127 * kBlocksPerScale * 16);
     for (int scale = 0; scale < 127; ++scale) {
-      // The fp32 block maximum whose scale is this byte; not needed to be exact in bf16, so it is
-      // the bf16 nearest to it that still gives the byte, if one does.
-      const float target = reference::decode_e4m3(static_cast<uint8_t>(scale)) * amax / 448.0f;
-      const float companion = reference::decode_bf16(reference::encode_bf16(target));
+      // A bf16 block maximum that gives this scale: bf16 has mantissa bits to spare.
+      const double target =
+          double{reference::decode_e4m3(static_cast<uint8_t>(scale))} * amax / 448.0;
+      const float companion =
+          reference::decode_bf16(reference::encode_bf16(static_cast<float>(target)));
       const std::vector<float> alone{companion};
       ASSERT_EQ(reference::quantize_block(alone, amax).scale, scale);
       for (int64_t first = 0; first < 65536; first += 15) {

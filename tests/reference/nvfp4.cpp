@@ -187,7 +187,9 @@ std::vector<uint8_t> to_128x4(std::span<const uint8_t> scales, int64_t rows, int
 float dequantize_element(uint8_t code, uint8_t scale, float tensor_amax) {
   const float scaled = decode_e4m3(scale) * tensor_amax;
   const float factor = scaled * (1.0f / 2688.0f);
-  return decode_e2m1(code) * factor;
+  const float value = decode_e2m1(code) * factor;
+  // An overflowed factor times zero: the one NaN that the contract knows.
+  return std::isnan(value) ? std::bit_cast<float>(0x7FFFFFFFu) : value;
 }
 
 std::vector<float> dequantize(const Matrix& matrix, float tensor_amax) {
