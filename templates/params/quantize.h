@@ -31,7 +31,7 @@ struct DequantizeParams {
   const unsigned char* codes;
   const unsigned char* scales;
   const float* amax;
-  void* y;                     // [rows, columns], row r starts at element r * row_stride
+  void* y;  // [rows, columns], row r starts at element r * row_stride
   long long rows;
   long long columns;
   long long row_stride;        // in elements
