@@ -1,0 +1,30 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// What the environment sets of the emulator, read once.
+//   NIBBLE_EMULATOR_DEVICES   targets of the devices, comma-separated; ordinals in that order
+//   NIBBLE_EMULATOR_THREADS   host threads that run blocks; 0 or unset: one a core
+//   NIBBLE_EMULATOR_CHECK     comma-separated checks: "uninitialized" reports reads of bytes that
+//                             were never written
+//   NIBBLE_EMULATOR_COUNTERS  1: prints executed warp instructions and seconds at exit
+//   NIBBLE_EMULATOR_QUIET     1: prints no reports
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/emulator/machine/device.h"
+
+namespace nibble::emulator::driver {
+
+struct EnvironmentSettings {
+  std::vector<const DeviceModel*> devices;
+  Settings machine;
+  bool counters = false;
+  bool quiet = false;
+  std::string error;  // names the variable and the value that is wrong; empty: all is well
+};
+
+// Thread-safe; the environment is read by the first call.
+const EnvironmentSettings& settings();
+
+}  // namespace nibble::emulator::driver
