@@ -106,8 +106,8 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
   CLI::App app("NVFP4 kernels generated at run time", "nibble");
   app.set_version_flag("--version", "nibble " NIBBLE_VERSION);
   app.footer(kFooter);
-  app.require_subcommand(1);
-  app.fallthrough();  // the options below may follow the command
+  app.require_subcommand(0, 1);  // so that an unknown command is named; none is refused below
+  app.fallthrough();             // the options below may follow the command
   app.add_option("--device", session.device,
                  "cuda:N, emulator:sm_100a or none:sm_100a (default: $NIBBLE_DEVICE, GPU 0, or the "
                  "emulator)");
@@ -117,7 +117,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
   add_quantize(app, &action);
   add_inspect(app, &action);
   add_cache(app, &action);
-  add_demo(app, &action);
+  add_make_checkpoint(app, &action);
   try {
     // CLI11 takes the arguments last first.
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
@@ -128,6 +128,12 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
                                                std::string(error.what()) + " (see nibble --help)")};
     report(outcome, session);
     return static_cast<int>(outcome.exit);
+  }
+  if (!action) {
+    action = [](Session&) {
+      return Outcome{Exit::kUsage,
+                     Status(Code::kInvalidArgument, "a command is required (see nibble --help)")};
+    };
   }
   Outcome outcome = act(action, session);
   if (outcome.exit == Exit::kOk && !out.flush()) {

@@ -1,10 +1,12 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// nibble demo: a small checkpoint to try the other commands on, the same bytes on every machine.
+// nibble make-checkpoint: a small checkpoint to try the other commands on, the same bytes on every
+// machine.
 #include <CLI/CLI.hpp>
 #include <bit>
 #include <cstdint>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -15,7 +17,7 @@
 namespace nibble::cli {
 namespace {
 
-struct DemoOptions {
+struct ModelShape {
   std::string output;
   int64_t layers = 2;
   int64_t hidden = 256;
@@ -53,7 +55,7 @@ uint16_t to_bf16(double value) {
 }
 
 // The tensors of a small Llama.
-std::vector<TensorInfo> list_tensors(const DemoOptions& options) {
+std::vector<TensorInfo> list_tensors(const ModelShape& options) {
   const int64_t hidden = options.hidden;
   const int64_t inner = hidden * 3;
   const int64_t keys = hidden / 2;  // grouped queries
@@ -79,7 +81,7 @@ std::vector<TensorInfo> list_tensors(const DemoOptions& options) {
   return tensors;
 }
 
-Status write_checkpoint(const DemoOptions& options) {
+Status write_checkpoint(const ModelShape& options) {
   const std::vector<TensorInfo> tensors = list_tensors(options);
   NIBBLE_TRY_ASSIGN(SafetensorsWriter writer,
                     SafetensorsWriter::create(options.output, tensors, {{"format", "pt"}}));
@@ -97,11 +99,13 @@ Status write_checkpoint(const DemoOptions& options) {
   return writer.commit();
 }
 
-Outcome demo(const DemoOptions& options, Session& session) {
+Outcome make_checkpoint(const ModelShape& options, Session& session) {
   const Status status = write_checkpoint(options);
   if (!status.ok()) return failure(status);
   if (session.json) {
-    session.out << "{}\n";
+    const nlohmann::ordered_json json = {{"output", options.output},
+                                         {"tensors", list_tensors(options).size()}};
+    session.out << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   } else if (!session.quiet) {
     session.out << options.output << ": " << list_tensors(options).size() << " tensors\n";
   }
@@ -110,11 +114,12 @@ Outcome demo(const DemoOptions& options, Session& session) {
 
 }  // namespace
 
-void add_demo(CLI::App& app, Action* action) {
+void add_make_checkpoint(CLI::App& app, Action* action) {
   CLI::App* command = app.add_subcommand(
-      "demo", "Write a small checkpoint (random weights of a Llama, bf16) to try things on");
-  command->footer("Example:\n  nibble demo -o tiny.safetensors");
-  const auto options = std::make_shared<DemoOptions>();
+      "make-checkpoint",
+      "Write a small checkpoint (random weights of a Llama, bf16) to try things on");
+  command->footer("Example:\n  nibble make-checkpoint -o tiny.safetensors");
+  const auto options = std::make_shared<ModelShape>();
   command->add_option("-o,--output", options->output)->required();
   command->add_option("--layers", options->layers)->check(CLI::Range(1, 64))->capture_default_str();
   command->add_option("--hidden", options->hidden, "A multiple of 32")
@@ -125,7 +130,7 @@ void add_demo(CLI::App& app, Action* action) {
       ->capture_default_str();
   command->add_option("--seed", options->seed)->capture_default_str();
   command->callback([action, options] {
-    *action = [options](Session& session) { return demo(*options, session); };
+    *action = [options](Session& session) { return make_checkpoint(*options, session); };
   });
 }
 
