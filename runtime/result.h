@@ -19,10 +19,12 @@
 // its Status.
 #define NIBBLE_TRY_ASSIGN(target, expression) \
   NIBBLE_TRY_ASSIGN_NAMED(target, expression, NIBBLE_UNIQUE_NAME(__LINE__))
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot stand in parentheses.
 #define NIBBLE_TRY_ASSIGN_NAMED(target, expression, result) \
   auto result = (expression);                               \
   if (!result.ok()) return result.status();                 \
   target = std::move(result).value()
+// NOLINTEND(bugprone-macro-parentheses)
 #define NIBBLE_UNIQUE_NAME(line) NIBBLE_UNIQUE_NAME_OF(line)
 #define NIBBLE_UNIQUE_NAME_OF(line) try_result_##line
 

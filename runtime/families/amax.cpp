@@ -18,6 +18,13 @@ Status check(const AmaxRequest& request, Pointers pointers) {
   return check_pointer(request.amax, 4, "amax", {}, pointers);
 }
 
+// Rows that follow each other without a gap are one row: no ragged edges but the last.
+Matrix flattened(Matrix x) {
+  const int64_t count = x.rows * x.columns;
+  if (x.row_stride != x.columns || count > (int64_t{1} << 31) * kBlockSize) return x;
+  return {x.data, x.type, 1, count, count};
+}
+
 // Each thread block ends in one atomic: no more of them than fill the GPU four times over.
 Grid amax_grid(const ContextState& context, const KernelSpec& spec, const Matrix& x) {
   const int64_t blocks = (x.columns + kBlockSize - 1) / kBlockSize;
@@ -33,10 +40,13 @@ Grid amax_grid(const ContextState& context, const KernelSpec& spec, const Matrix
 
 const Family kAmaxFamily{"amax", "AmaxParams", tile_constants("input"), kVariants};
 
-KernelSpec amax_spec(const Matrix& x, const Arch& arch) { return tile_spec(kAmaxFamily, arch, x); }
+KernelSpec amax_spec(const Matrix& x, const Arch& arch) {
+  return tile_spec(kAmaxFamily, arch, flattened(x));
+}
 
-Status launch_amax(const ContextState& context, const Kernel& kernel, const Matrix& x,
+Status launch_amax(const ContextState& context, const Kernel& kernel, const Matrix& matrix,
                    DevicePointer amax, Stream stream) {
+  const Matrix x = flattened(matrix);
   {
     const CurrentContext current(context.driver(), context.device.context);
     const CUresult cleared = context.driver().cuMemsetD32Async(amax, 0, 1, stream);

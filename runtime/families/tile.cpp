@@ -53,13 +53,18 @@ constexpr Constant kE2m1ConversionConstant{
     Origin::kTarget,      kFlags, {},
     kE2m1Conversion};
 
-Status invalid(std::string_view name, std::string_view member, int64_t value, std::string rule) {
+Status invalid(std::string_view name, std::string_view member, int64_t value,
+               const std::string& rule) {
   std::string message(name);
   message += '.';
   message += member;
   message += " = " + std::to_string(value) + ": must be " + rule;
   return {Code::kInvalidArgument, std::move(message)};
 }
+
+// A grid has 2^31 - 1 columns of thread blocks, and a tile may be as narrow as one 16-element
+// block.
+constexpr int64_t kMaxColumns = ((int64_t{1} << 31) - 1) * kBlockSize;
 
 // True when rows x stride x unit bytes do not fit the address space.
 bool too_large(int64_t rows, int64_t stride, int64_t unit) {
@@ -106,6 +111,9 @@ Status check_matrix(const Matrix& matrix, std::string_view name, Pointers pointe
   if (type < 0 || type > 2) return invalid(name, "type", type, "f32, f16 or bf16");
   if (matrix.rows < 1) return invalid(name, "rows", matrix.rows, ">= 1");
   if (matrix.columns < 1) return invalid(name, "columns", matrix.columns, ">= 1");
+  if (matrix.columns > kMaxColumns) {
+    return invalid(name, "columns", matrix.columns, "<= " + std::to_string(kMaxColumns));
+  }
   if (matrix.row_stride < matrix.columns) {
     return invalid(name, "row_stride", matrix.row_stride,
                    "0 or >= columns = " + std::to_string(matrix.columns));
@@ -145,7 +153,8 @@ Status check_nvfp4(const Nvfp4Matrix& matrix, int64_t rows, int64_t columns, std
 int vector_bytes(const Matrix& matrix, const Arch& arch) {
   const int64_t pitch = matrix.row_stride * size_of(matrix.type);
   auto aligned = [&](int64_t bytes) {
-    return matrix.data % static_cast<uint64_t>(bytes) == 0 && pitch % bytes == 0;
+    return matrix.data % static_cast<uint64_t>(bytes) == 0 &&
+           (matrix.rows == 1 || pitch % bytes == 0);
   };
   if ((arch.features & kWideLoad) != 0 && aligned(32)) return 32;
   return aligned(16) ? 16 : 0;
@@ -168,12 +177,11 @@ KernelSpec tile_spec(const Family& family, const Arch& arch, const Matrix& matri
 }
 
 Grid tile_grid(const KernelSpec& spec, int64_t rows, int64_t blocks) {
-  constexpr int64_t kMaxX = (int64_t{1} << 31) - 1;
-  constexpr int64_t kMaxY = 65535;
+  constexpr int64_t kMaxY = 65535;  // kernels step down the rows by what the grid covers
   const int64_t tile_rows = spec.values[kRowsPerTile];
   const int64_t tile_blocks =
       int64_t{spec.values[kThreads]} / tile_rows * spec.values[kBlocksPerThread];
-  return {static_cast<unsigned>(std::min(kMaxX, (blocks + tile_blocks - 1) / tile_blocks)),
+  return {static_cast<unsigned>((blocks + tile_blocks - 1) / tile_blocks),
           static_cast<unsigned>(std::min(kMaxY, (rows + tile_rows - 1) / tile_rows))};
 }
 

@@ -47,7 +47,8 @@ KernelSpec tile_spec(const Family& family, const Arch& arch, const Matrix& matri
 struct Grid {
   unsigned x = 1, y = 1;
 };
-// A thread block a tile of rows x scale blocks, within the limits of a grid.
+// A thread block a tile of rows x scale blocks; fewer rows of them than there are tiles where a
+// grid has no more.
 Grid tile_grid(const KernelSpec& spec, int64_t rows, int64_t blocks);
 
 // Enqueues one kernel of a family on the stream. Allocates nothing, takes no lock.

@@ -10,7 +10,7 @@ constexpr uint32_t kHopper = kFp8Conversion | kWgmma | kTma | kClusters;
 constexpr uint32_t kBlackwellFamily =
     kFp8Conversion | kE2m1Conversion | kTcgen05 | kTma | kClusters | kWideLoad;
 constexpr uint32_t kBlackwell = kBlackwellFamily | kStochasticConversion | kTcgen05ScaleVec;
-constexpr uint32_t kGeforce = kFp8Conversion | kE2m1Conversion | kBlockScaledMma | kTma;
+constexpr uint32_t kGeforce = kFp8Conversion | kE2m1Conversion | kBlockScaledMma | kTma | kWideLoad;
 
 // Exact targets before their family: the first row that fits a GPU is the one used.
 constexpr Arch kArchs[] = {
