@@ -57,10 +57,9 @@ void SingleFlight::finish(std::string_view key, const Ticket& ticket,
 // on would wait for them.
 void SingleFlight::after_fork_in_child() {
   if (!flights_.empty()) {
-    // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks)
     new Flights(std::exchange(flights_, {}));
   }
-  mutex_.unlock();
+  mutex_.unlock();  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): as said above
 }
 
 }  // namespace nibble::cache
