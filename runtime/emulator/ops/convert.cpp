@@ -140,16 +140,21 @@ D convert_value(S source, Rounding rounding, const Modifiers& modifiers) {
   if constexpr (kIsFloating<D>) return modifiers.sat ? saturate(result) : result;
 }
 
-// Groups: rounding, {.ftz}, {.sat}, {.relu}, {.satfinite}. The plain form of the rounding that
+// f32 to f16 and bf16 also have {.relu} and {.satfinite}.
+template <class D, class S>
+constexpr bool kHasLimits = std::is_same_v<S, float>&& kind_of<D, S>() == Kind::kNarrow;
+
+// Groups: rounding, {.ftz}, {.sat}, and the limits. The plain form of the rounding that
 // compilers emit has a loop of its own, which vectorises.
 template <class D, class S>
 void convert_rounded(Warp& warp, const Inst& inst) {
   constexpr Rounding kUsual =
       kind_of<D, S>() == Kind::kToInteger ? Rounding::kZero : Rounding::kNearestEven;
   const Rounding rounding = rounding_of(inst, 0);
-  const Modifiers modifiers{.ftz = chosen(inst, 1),
-                            .sat = chosen(inst, 2),
-                            .options = {.relu = chosen(inst, 3), .satfinite = chosen(inst, 4)}};
+  Modifiers modifiers{.ftz = chosen(inst, 1), .sat = chosen(inst, 2), .options = {}};
+  if constexpr (kHasLimits<D, S>) {
+    modifiers.options = {.relu = chosen(inst, 3), .satfinite = chosen(inst, 4)};
+  }
   const bool plain =
       !modifiers.ftz && !modifiers.sat && !modifiers.options.relu && !modifiers.options.satfinite;
   if (rounding == kUsual && plain) {
@@ -216,7 +221,7 @@ void append_conversion(Rows& rows) {
   } else if constexpr (kKind == Kind::kSame) {
     row(".{rni,rzi,rmi,rpi}{.ftz}{.sat}", convert_rounded<D, S>);
     row("{.ftz}{.sat}", convert_exactly<D, S>);
-  } else if constexpr (std::is_same_v<S, float>) {  // to f16 and bf16
+  } else if constexpr (kHasLimits<D, S>) {
     row(".{rn,rz,rm,rp}{.ftz}{.sat}{.relu}{.satfinite}", convert_rounded<D, S>);
   } else {
     row(".{rn,rz,rm,rp}{.ftz}{.sat}", convert_rounded<D, S>);
