@@ -17,7 +17,10 @@ struct Request {
   uint32_t bytes;
   Access access;
   Places& places;
-  uint64_t address[kWarpSize];
+  uint64_t address[kWarpSize];  // set by read_addresses()
+
+  Request(Warp& of_warp, const Inst& of_inst, uint32_t size, Access how, Places& result)
+      : warp(of_warp), inst(of_inst), bytes(size), access(how), places(result) {}
 
   const char* verb() const {
     return access == Access::kRead ? "reads" : access == Access::kWrite ? "writes" : "updates";
@@ -165,28 +168,52 @@ void resolve_global(Request& request, uint32_t lanes) {
   });
 }
 
-// All lanes active: the common case, in loops that the compiler vectorises. False when lanes are
-// not all in the allocation that the instruction touched last.
-bool resolve_global_whole(Request& request) {
-  const MemorySite& site = request.warp.block().site(request.inst);
-  const uint64_t span = site.end - site.begin;
-  if (span < request.bytes) return false;
-  const uint64_t last = span - request.bytes;
-  uint64_t outside = 0;
-  uint64_t scattered = 0, differing = 0;
-  const uint64_t start = request.address[0];
-  for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
-    const uint64_t at = request.address[lane];
-    // Both differences are below 2^63 for addresses inside; the top bit tells the others.
-    outside |= (at - site.begin) | (last - (at - site.begin));
-    scattered |= at ^ (start + uint64_t{lane} * request.bytes);
-    differing |= at ^ start;
-    request.places.at[lane] = reinterpret_cast<std::byte*>(at);
+// What 32 addresses have in common, in loops that the compiler vectorises.
+struct Pattern {
+  bool is_aligned = false;
+  Places::Shape shape = Places::Shape::kScattered;
+};
+
+Pattern pattern_of(const uint64_t (&address)[kWarpSize], uint64_t bytes) {
+  uint64_t low_bits = 0, steps = 0, differing = 0;
+  for (int lane = 0; lane < kWarpSize; ++lane) {
+    low_bits |= address[lane];
+    differing |= address[lane] ^ address[0];
   }
-  if ((outside >> 63) != 0) return false;
-  request.places.shape = scattered == 0   ? Places::Shape::kConsecutive
-                         : differing == 0 ? Places::Shape::kUniform
-                                          : Places::Shape::kScattered;
+  for (int lane = 1; lane < kWarpSize; ++lane) {
+    steps |= (address[lane] - address[lane - 1]) ^ bytes;
+  }
+  return {(low_bits & (bytes - 1)) == 0, steps == 0       ? Places::Shape::kConsecutive
+                                         : differing == 0 ? Places::Shape::kUniform
+                                                          : Places::Shape::kScattered};
+}
+
+// Whether all lanes' bytes lie in [begin, begin + size), size >= bytes. The first and the last lane
+// tell for all of them unless they are scattered.
+bool all_inside(const Request& request, Places::Shape shape, uint64_t begin, uint64_t size) {
+  const uint64_t last = size - request.bytes;
+  if (shape != Places::Shape::kScattered) {
+    return request.address[0] - begin <= last && request.address[kWarpSize - 1] - begin <= last;
+  }
+  // Both differences are below 2^63 for addresses inside; the top bit tells the others.
+  uint64_t outside = 0;
+  for (int lane = 0; lane < kWarpSize; ++lane) {
+    const uint64_t offset = request.address[lane] - begin;
+    outside |= offset | (last - offset);
+  }
+  return (outside >> 63) == 0;
+}
+
+// All lanes active: the common case. False when lanes are not all in the allocation that the
+// instruction touched last.
+bool resolve_global_whole(Request& request, Places::Shape shape) {
+  const MemorySite& site = request.warp.block().site(request.inst);
+  const uint64_t size = site.end - site.begin;
+  if (size < request.bytes || !all_inside(request, shape, site.begin, size)) return false;
+  request.places.shape = shape;
+  for (int lane = 0; lane < kWarpSize; ++lane) {
+    request.places.at[lane] = reinterpret_cast<std::byte*>(request.address[lane]);
+  }
   if (site.written != nullptr || site.read_only) check_site(request, site, kAllLanes);
   return true;
 }
@@ -250,25 +277,16 @@ void resolve_shared(Request& request, uint32_t lanes, bool whole_cluster) {
   });
 }
 
-bool resolve_shared_whole(Request& request) {
+bool resolve_shared_whole(Request& request, Places::Shape shape) {
   Block& own = request.warp.block();
   if (own.shared_written() != nullptr || own.shared_size() < request.bytes) return false;
   const uint64_t begin = own.grid().model.shared_reserved + (uint64_t{own.rank()} << kRankShift);
-  const uint64_t last = own.shared_size() - request.bytes;
-  uint64_t outside = 0, scattered = 0, differing = 0;
-  const uint64_t start = request.address[0];
+  if (!all_inside(request, shape, begin, own.shared_size())) return false;
+  request.places.shape = shape;
   std::byte* const shared = own.shared();
-  for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
-    const uint64_t offset = request.address[lane] - begin;
-    outside |= offset | (last - offset);
-    scattered |= request.address[lane] ^ (start + uint64_t{lane} * request.bytes);
-    differing |= request.address[lane] ^ start;
-    request.places.at[lane] = shared + offset;
+  for (int lane = 0; lane < kWarpSize; ++lane) {
+    request.places.at[lane] = shared + (request.address[lane] - begin);
   }
-  if ((outside >> 63) != 0) return false;
-  request.places.shape = scattered == 0   ? Places::Shape::kConsecutive
-                         : differing == 0 ? Places::Shape::kUniform
-                                          : Places::Shape::kScattered;
   return true;
 }
 
@@ -359,7 +377,7 @@ void resolve_generic(Request& request) {
 
 void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Access access,
              Places& places) {
-  Request request{warp, inst, bytes, access, places, {}};
+  Request request(warp, inst, bytes, access, places);
   places.shape = Places::Shape::kScattered;
   if (inst.space == Space::kRegister) {  // parameter storage; checked at load
     for_each_lane(warp.active, [&](uint32_t lane) {
@@ -368,13 +386,15 @@ void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Acces
     return;
   }
   read_addresses(request, arg);
-  check_alignment(request);
-  const bool whole = warp.active == kAllLanes;
+  const bool is_whole = warp.active == kAllLanes;
+  Pattern pattern;
+  if (is_whole) pattern = pattern_of(request.address, bytes);
+  if (!pattern.is_aligned) check_alignment(request);
   switch (inst.space) {
     case Space::kGlobal:
     case Space::kConst:
     case Space::kGeneric:
-      if (whole && resolve_global_whole(request)) return;
+      if (is_whole && resolve_global_whole(request, pattern.shape)) return;
       if (inst.space == Space::kGeneric) {
         resolve_generic(request);
       } else {
@@ -383,7 +403,7 @@ void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Acces
       break;
     case Space::kShared:
     case Space::kSharedCluster:
-      if (whole && resolve_shared_whole(request)) return;
+      if (is_whole && resolve_shared_whole(request, pattern.shape)) return;
       resolve_shared(request, warp.active, inst.space == Space::kSharedCluster);
       break;
     case Space::kLocal:

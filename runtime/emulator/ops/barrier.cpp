@@ -87,8 +87,10 @@ void append_barrier_rows(Rows& rows) {
     for (const char* count : {"", "b:u32, "}) {
       rows.push_back(
           {start + ".red.popc" + aligned + ".u32 d, a:u32, " + count + "c:pred", target, reduce});
-      rows.push_back({start + ".red.{and,or}" + aligned + ".pred d, a:u32, " + count + "c:pred",
-                      target, reduce});
+      for (const char* op : {".and", ".or"}) {
+        rows.push_back({start + ".red" + op + aligned + ".pred d, a:u32, " + count + "c:pred",
+                        target, reduce});
+      }
     }
   }
   const Row kRows[] = {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <span>
 #include <string>
 
 #include "runtime/emulator/isa/rows.h"
@@ -141,12 +142,7 @@ Body store_of(uint32_t count) {
   }
 }
 
-// Vectors are at most 16 bytes, 32 on sm_100 (in rows of their own).
-bool fits(const Inst& inst, uint32_t most) {
-  return inst.vector == 1 || inst.type.size * inst.vector <= static_cast<int>(most);
-}
-
-Body load_body(const Inst& inst) {
+Body select_load(const Inst& inst) {
   const bool wide = has_wider(inst, 0);
   switch (inst.type.size) {
     case 1:
@@ -164,7 +160,7 @@ Body load_body(const Inst& inst) {
   }
 }
 
-Body store_body(const Inst& inst) {
+Body select_store(const Inst& inst) {
   const bool wide = has_wider(inst, 1);
   switch (inst.type.size) {
     case 1:
@@ -180,15 +176,6 @@ Body store_body(const Inst& inst) {
     default:
       return nullptr;
   }
-}
-
-Body select_load(const Inst& inst) { return fits(inst, 16) ? load_body(inst) : nullptr; }
-Body select_store(const Inst& inst) { return fits(inst, 16) ? store_body(inst) : nullptr; }
-Body select_load_256(const Inst& inst) {
-  return inst.type.size * inst.vector == 32 ? load_body(inst) : nullptr;
-}
-Body select_store_256(const Inst& inst) {
-  return inst.type.size * inst.vector == 32 ? store_body(inst) : nullptr;
 }
 
 // Orders with respect to other host threads; within one, instructions are executed in order.
@@ -255,11 +242,10 @@ void create_policy(Warp& warp, const Inst& inst) {
   lanes<uint64_t>(warp, inst, [] { return uint64_t{0x12F0000000000000}; });
 }
 
-std::string with_types(std::string spelling, const char* types) {
-  return spelling.replace(spelling.find("%T"), 2, types);
-}
-
-constexpr const char* kTypes = ".{b8,b16,b32,b64,u8,u16,u32,u64,s8,s16,s32,s64,f32,f64}";
+// Vectors of up to 16 bytes; sm_100 has those of 32.
+constexpr const char* kVectors[] = {"{.v2,.v4}.{b8,b16,b32,u8,u16,u32,s8,s16,s32,f32}",
+                                    "{.v2}.{b64,u64,s64,f64}"};
+constexpr const char* kLongVectors[] = {".v8.{b32,u32,s32,f32}", ".v4.{b64,u64,s64,f64}"};
 constexpr const char* kLoadSpaces =
     "{.global,.shared,.shared::cta,.shared::cluster,.local,.const,.param,.param::entry,"
     ".param::func}";
@@ -271,69 +257,58 @@ constexpr const char* kHints =
 constexpr const char* kPrefetch = "{.L2::64B,.L2::128B,.L2::256B}";
 constexpr const char* kScopes = ".{cta,cluster,gpu,sys}";
 
-struct LoadForm {
-  std::string before;  // of the space
-  std::string after;
+struct Form {
+  std::string start;
   Requires target;
   bool is_ordered;
 };
+
+// Every vector and type of `forms`, with the operands given for vectors and for .b128.
+void append_forms(Rows& rows, std::span<const Form> forms, const char* vector_operands,
+                  const char* operands, Select plain, Select ordered) {
+  for (const Form& form : forms) {
+    const Select select = form.is_ordered ? ordered : plain;
+    for (const char* vectors : kVectors) {
+      rows.push_back({form.start + vectors + vector_operands, form.target, nullptr, select});
+    }
+    for (const char* vectors : kLongVectors) {
+      rows.push_back({form.start + vectors + vector_operands, {100}, nullptr, select});
+    }
+    rows.push_back({form.start + ".b128" + operands, {70}, nullptr, select});
+  }
+}
 
 void append_loads(Rows& rows) {
   const std::string hints = kHints;
   const std::string prefetch = kPrefetch;
   const std::string space = kLoadSpaces;
-  const LoadForm kForms[] = {
-      {"ld{.weak}" + space, hints + prefetch, {}, false},
-      {"ld{.weak}" + space + ".{ca,cg,cs,lu,cv}", "{.L2::cache_hint}" + prefetch, {}, false},
-      {"ld.volatile" + space, prefetch, {}, true},
-      {"ld.{relaxed,acquire}" + (kScopes + space), hints + prefetch, {70}, true},
-      {"ld.mmio.relaxed.sys{.global}", "", {70}, true},
-      {"ld.global{.ca,.cg,.cs}.nc", hints + prefetch, {}, false},
+  const Form kForms[] = {
+      {"ld{.weak}" + space + hints + prefetch, {}, false},
+      {"ld{.weak}" + space + ".{ca,cg,cs,lu,cv}{.L2::cache_hint}" + prefetch, {}, false},
+      {"ld.volatile" + space + prefetch, {}, true},
+      {"ld.{relaxed,acquire}" + (kScopes + space) + hints + prefetch, {70}, true},
+      {"ld.mmio.relaxed.sys{.global}", {70}, true},
+      {"ld.global{.ca,.cg,.cs}.nc" + hints + prefetch, {}, false},
   };
-  for (const LoadForm& form : kForms) {
-    const std::string start = form.before + form.after;
-    const Select select = form.is_ordered ? select_ordered<select_load> : select_load;
-    rows.push_back({with_types(start + "{.v2,.v4}%T {d}, [a], policy?:b64", kTypes), form.target,
-                    nullptr, select});
-    rows.push_back({start + ".b128 d, [a], policy?:b64", {70}, nullptr, select});
-    rows.push_back({start + ".v8.{b32,u32,s32,f32} {d}, [a], policy?:b64",
-                    {100},
-                    nullptr,
-                    form.is_ordered ? select_ordered<select_load_256> : select_load_256});
-    rows.push_back({start + ".v4.{b64,u64,s64,f64} {d}, [a], policy?:b64",
-                    {100},
-                    nullptr,
-                    form.is_ordered ? select_ordered<select_load_256> : select_load_256});
+  append_forms(rows, kForms, " {d}, [a], policy?:b64", " d, [a], policy?:b64", select_load,
+               select_ordered<select_load>);
+  for (const char* vectors : kVectors) {
+    rows.push_back({std::string("ldu{.global}") + vectors + " {d}, [a]", {}, nullptr, select_load});
   }
-  rows.push_back(
-      {with_types("ldu{.global}{.v2,.v4}%T {d}, [a]", kTypes), {}, nullptr, select_load});
 }
 
 void append_stores(Rows& rows) {
   const std::string hints = kHints;
   const std::string space = kStoreSpaces;
-  const LoadForm kForms[] = {
-      {"st{.weak}" + space, hints, {}, false},
-      {"st{.weak}" + space + ".{wb,cg,cs,wt}", "{.L2::cache_hint}", {}, false},
-      {"st.volatile" + space, "", {}, true},
-      {"st.{relaxed,release}" + (kScopes + space), hints, {70}, true},
-      {"st.mmio.relaxed.sys{.global}", "", {70}, true},
+  const Form kForms[] = {
+      {"st{.weak}" + space + hints, {}, false},
+      {"st{.weak}" + space + ".{wb,cg,cs,wt}{.L2::cache_hint}", {}, false},
+      {"st.volatile" + space, {}, true},
+      {"st.{relaxed,release}" + (kScopes + space) + hints, {70}, true},
+      {"st.mmio.relaxed.sys{.global}", {70}, true},
   };
-  for (const LoadForm& form : kForms) {
-    const std::string start = form.before + form.after;
-    const Select select = form.is_ordered ? select_ordered<select_store> : select_store;
-    rows.push_back({with_types(start + "{.v2,.v4}%T [a], {b}, policy?:b64", kTypes), form.target,
-                    nullptr, select});
-    rows.push_back({start + ".b128 [a], b, policy?:b64", {70}, nullptr, select});
-    rows.push_back({start + ".v8.{b32,u32,s32,f32} [a], {b}, policy?:b64",
-                    {100},
-                    nullptr,
-                    form.is_ordered ? select_ordered<select_store_256> : select_store_256});
-    rows.push_back({start + ".v4.{b64,u64,s64,f64} [a], {b}, policy?:b64",
-                    {100},
-                    nullptr,
-                    form.is_ordered ? select_ordered<select_store_256> : select_store_256});
-  }
+  append_forms(rows, kForms, " [a], {b}, policy?:b64", " [a], b, policy?:b64", select_store,
+               select_ordered<select_store>);
 }
 
 }  // namespace
