@@ -18,9 +18,10 @@ namespace nibble::emulator {
 
 // d = f(sources...) for every active lane. Arg 0 is d, args 1.. are the sources, read as the types
 // given. f must be defined for all bit patterns. Sources may be the destination.
+// Always inlined, so that a function passed by pointer is seen and the loop vectorises.
 template <class D, class... S, class F>
-void lanes(Warp& warp, const Inst& inst, F f) {
-  [&]<size_t... I>(std::index_sequence<I...>) {
+[[gnu::always_inline]] inline void lanes(Warp& warp, const Inst& inst, F f) {
+  [&]<size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
     D* d = warp.reg<D>(inst.arg[0]);
     const uint32_t active = warp.active;
     if (active == kAllLanes) {

@@ -133,8 +133,15 @@ void add_f32(Warp& warp, const Inst& inst) {
     return canonical(keeps ? old + b : flush(flush(old) + flush(b)));
   });
 }
+// A NaN passes, the operand's before the memory's, made quiet.
+double quiet(double nan) {
+  return std::bit_cast<double>(std::bit_cast<uint64_t>(nan) | 0x0008000000000000u);
+}
+
 void add_f64(Warp& warp, const Inst& inst) {
-  update<double>(warp, inst, [](double old, double b, double) { return old + b; });
+  update<double>(warp, inst, [](double old, double b, double) {
+    return b != b ? quiet(b) : old != old ? quiet(old) : old + b;
+  });
 }
 
 // Halves, one or two in a word; the sum is exact in f32 before it is rounded.

@@ -249,8 +249,8 @@ void append_warp_rows(Rows& rows) {
       {"redux.sync.and.b32 d, a, m", {80}, redux_and},
       {"redux.sync.or.b32 d, a, m", {80}, redux_or},
       {"redux.sync.xor.b32 d, a, m", {80}, redux_xor},
-      {"redux.sync{.abs}{.NaN}.min.f32 d, a, m", {0, "100f"}, redux_float<false>},
-      {"redux.sync{.abs}{.NaN}.max.f32 d, a, m", {0, "100f"}, redux_float<true>},
+      {"redux.sync{.abs}{.NaN}.min.f32 d, a, m:b32", {0, "100f"}, redux_float<false>},
+      {"redux.sync{.abs}{.NaN}.max.f32 d, a, m:b32", {0, "100f"}, redux_float<true>},
       {"elect.sync d|p:pred, m:b32", {90}, elect},
       {"activemask.b32 d", {}, activemask},
   };
