@@ -48,7 +48,7 @@ TEST(Progress, LineSaysHowFar) {
   const std::string line = progress.line(2);
   EXPECT_EQ(line.substr(0, 31), " 50% [############------------]");
   EXPECT_NE(line.find("250 kB/s  2.00 s left"), std::string::npos) << line;
-  EXPECT_NE(line.find("...ayers.0.self_attn.q_proj.weight"), std::string::npos) << line;
+  EXPECT_NE(line.find("...ers.0.self_attn.q_proj.weight"), std::string::npos) << line;
   progress.advance(500000);
   EXPECT_EQ(progress.line(4).substr(0, 31), "100% [########################]");
   EXPECT_EQ(out.str(), "");  // not shown: nothing is drawn

@@ -256,8 +256,9 @@ TEST_F(Quantize, FolderWithShardsAndConfiguration) {
   EXPECT_EQ(index["weight_map"].size(), tensors);
   // 1.5 everywhere: its own amax, so every value is exact.
   for (const auto& tensor : ran.json()["tensors"]) {
-    if (tensor["name"] == "model.layers.1.mlp.down_proj.weight")
+    if (tensor["name"] == "model.layers.1.mlp.down_proj.weight") {
       EXPECT_LT(tensor["largest_error"], 1e-6);
+    }
   }
 }
 

@@ -52,7 +52,9 @@ TEST(Safetensors, RoundTripKeepsNamesShapesBytesAndMetadata) {
     std::string bytes(read.bytes, '\0');
     ASSERT_TRUE(file->file().read(file->position(read), bytes.data(), bytes.size()).ok());
     EXPECT_EQ(bytes, pieces[i]);
-    if (read.bytes > 0) EXPECT_EQ(file->position(read) % (*element_bits(read.type) / 8U), 0U);
+    if (read.bytes > 0) {
+      EXPECT_EQ(file->position(read) % (*element_bits(read.type) / 8U), 0U) << read.name;
+    }
   }
 }
 
