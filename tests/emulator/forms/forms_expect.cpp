@@ -195,6 +195,20 @@ float arithmetic(Operation operation, float a, float b, float c, int mode) {
 
 float flush(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0F, x) : x; }
 
+// .ftz makes a result zero that is below the least normal after rounding to 24 bits with an
+// unbounded exponent, as cards do; only products round there. Scaling by 2^64 gives the exponent
+// its bounds.
+float flush_result(Operation operation, const float* x, int mode, float result) {
+  constexpr float kScale = 0x1p64F;
+  constexpr float kLeastNormal = 0x1p-126F;
+  const bool product = operation == Operation::kMul || operation == Operation::kFma;
+  if (!product || std::fabs(result) != kLeastNormal) return flush(result);
+  const bool scale_first = std::fabs(x[0]) < std::fabs(x[1]);
+  const float scaled = arithmetic(operation, scale_first ? x[0] * kScale : x[0],
+                                  scale_first ? x[1] : x[1] * kScale, x[2] * kScale, mode);
+  return std::fabs(scaled) < kLeastNormal * kScale ? std::copysign(0.0F, result) : result;
+}
+
 // The order of outputs: .rn .rz .rm .rp, then the same with .ftz.
 Element pairs(Operation operation) {
   return [operation](const uint64_t* in, uint64_t* out) {
@@ -209,7 +223,7 @@ Element pairs(Operation operation) {
           if (ftz) x[i] = flush(x[i]);
         }
         float result = arithmetic(operation, x[0], x[1], x[2], kModes[k % 4]);
-        if (ftz) result = flush(result);
+        if (ftz) result = flush_result(operation, x, kModes[k % 4], result);
         out[k] |= uint64_t{bits_of(result)} << (32 * half);
       }
     }
