@@ -39,6 +39,7 @@ struct MemorySite {
   uint64_t begin = 0, end = 0;
   uint8_t* written = nullptr;  // of the byte at `begin`
   bool read_only = false;
+  uint64_t frees = 0;  // GlobalMemory::frees() when it was looked up
 };
 
 class Cluster;
@@ -68,7 +69,13 @@ class Block {
   std::byte* shared() { return shared_.data(); }
   uint8_t* shared_written() { return shared_written_.empty() ? nullptr : shared_written_.data(); }
   uint32_t shared_size() const { return static_cast<uint32_t>(shared_.size()); }
-  MemorySite& site(const Inst& inst) { return sites_[inst.extra]; }
+  // Of a memory instruction; empty where its allocation may have been freed since.
+  MemorySite& site(const Inst& inst) {
+    MemorySite& site = sites_[inst.extra];
+    if (site.frees != grid_.memory.frees()) [[unlikely]]
+      site = {0, 0, nullptr, false, grid_.memory.frees()};
+    return site;
+  }
 
   // Barriers. `threads` 0: all of the block that have not exited.
   struct Vote {

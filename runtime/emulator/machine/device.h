@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -86,8 +87,11 @@ class GlobalMemory {
   void mark_written(uint64_t address, uint64_t size);
   uint64_t used() const;
   uint64_t capacity() const;
+  // Allocations freed so far: what was found before the last may be gone.
+  uint64_t frees() const { return frees_.load(std::memory_order_relaxed); }
 
  private:
+  std::atomic<uint64_t> frees_{0};
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -24,7 +24,7 @@ Warp::~Warp() = default;
 void Warp::start(const DecodedFunction& kernel, uint32_t lanes) {
   fragments_.clear();
   spare_frames_.clear();
-  frames_.clear();
+  if (frames_.size() > 1) frames_.resize(1);  // the first is the kernel's
   live_ = lanes;
   carry = 0;
   cluster_pending = 0;
@@ -33,7 +33,13 @@ void Warp::start(const DecodedFunction& kernel, uint32_t lanes) {
   Fragment first;
   first.next = kernel.body.data();
   first.lanes = lanes;
-  first.frame = push_frame(kernel, nullptr);
+  if (frames_.empty()) {
+    first.frame = push_frame(kernel, nullptr);
+  } else {
+    first.frame = frames_[0].get();
+    std::memcpy(first.frame->data, kernel.image.data(), kernel.image.size());
+    fill_values(*first.frame, true);
+  }
   first.frame->users = 1;
   fragments_.push_back(first);
 }

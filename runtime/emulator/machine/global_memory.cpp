@@ -119,6 +119,7 @@ bool GlobalMemory::free(uint64_t address) {
     madvise(pages, last_page - first_page, MADV_DONTNEED);
     mprotect(pages, last_page - first_page, PROT_NONE);
   }
+  frees_.fetch_add(1, std::memory_order_relaxed);
   state_->freed.push_back(std::move(found->second));
   state_->live.erase(found);
   return true;
