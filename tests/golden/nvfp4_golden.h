@@ -4,7 +4,8 @@
 // Floats are IEEE bits. Groups carry the names of the original list.
 #pragma once
 
-// clang-format off: the tables keep the columns of the list.
+// The tables keep the columns of the list.
+// clang-format off
 #include <array>
 #include <bit>
 #include <cstdint>
