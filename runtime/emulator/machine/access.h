@@ -9,6 +9,7 @@
 // they would be reported as the races of the program that runs.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -41,16 +42,29 @@ void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Acces
 std::byte* resolve_one(Warp& warp, uint64_t generic, uint64_t bytes, uint32_t lane);
 
 #if defined(__SANITIZE_THREAD__)
-constexpr bool kCopiesWarps = false;
+constexpr bool kThreadSanitizer = true;
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-constexpr bool kCopiesWarps = false;
+constexpr bool kThreadSanitizer = true;
 #else
-constexpr bool kCopiesWarps = true;
+constexpr bool kThreadSanitizer = false;
 #endif
 #else
-constexpr bool kCopiesWarps = true;
+constexpr bool kThreadSanitizer = false;
 #endif
+constexpr bool kCopiesWarps = !kThreadSanitizer;
+
+// Orders all accesses before with all after, for other host threads. The sanitizer knows no fences,
+// but sees the order that updates of one variable make.
+template <bool kSanitized = kThreadSanitizer>
+void full_fence() {
+  if constexpr (kSanitized) {
+    static std::atomic<uint32_t> point{0};
+    point.fetch_add(1, std::memory_order_seq_cst);
+  } else {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+}
 
 struct Bits128 {
   uint64_t low = 0, high = 0;

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Barriers of warps, blocks and clusters, and fences.
 // https://docs.nvidia.com/cuda/parallel-thread-execution/#parallel-synchronization-and-communication-instructions-bar
-#include <atomic>
 #include <bit>
 #include <string>
 
+#include "runtime/emulator/machine/access.h"
 #include "runtime/emulator/machine/block.h"
 #include "runtime/emulator/machine/warp.h"
 
@@ -73,7 +73,7 @@ void cluster_wait(Warp& warp, const Inst&) {
 }
 
 // Within a host thread everything is in order already; this orders it for the others.
-void fence(Warp&, const Inst&) { std::atomic_thread_fence(std::memory_order_seq_cst); }
+void fence(Warp&, const Inst&) { full_fence(); }
 
 }  // namespace
 

@@ -3,7 +3,6 @@
 // Loads, stores, synchronous copies, cache hints.
 // https://docs.nvidia.com/cuda/parallel-thread-execution/#data-movement-and-conversion-instructions-ld
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cstring>
 #include <span>
@@ -181,9 +180,9 @@ Body select_store(const Inst& inst) {
 // Orders with respect to other host threads; within one, instructions are executed in order.
 template <Body (*kSelect)(const Inst&)>
 void ordered(Warp& warp, const Inst& inst) {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  full_fence();
   kSelect(inst)(warp, inst);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  full_fence();
 }
 template <Body (*kSelect)(const Inst&)>
 Body select_ordered(const Inst& inst) {
