@@ -12,7 +12,7 @@ namespace nibble::emulator {
 
 namespace {
 // Bytes of fresh shared memory, so that reads of what was never written are seen in results.
-constexpr int kSharedPoison = 0xA5;
+constexpr std::byte kSharedPoison{0xA5};
 
 uint32_t count(const Dim3& size) { return size[0] * size[1] * size[2]; }
 
@@ -37,7 +37,7 @@ void Block::start(const Dim3& index, uint32_t rank) {
   rank_ = rank;
   live_threads_ = thread_count_;
   barriers_.fill({});
-  std::memset(shared_.data(), kSharedPoison, shared_.size());
+  std::fill(shared_.begin(), shared_.end(), kSharedPoison);
   std::fill(shared_written_.begin(), shared_written_.end(), uint8_t{0});
   for (uint32_t i = 0; i < warps_.size(); ++i) {
     const uint32_t threads = std::min<uint32_t>(thread_count_ - i * kWarpSize, kWarpSize);

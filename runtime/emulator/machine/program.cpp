@@ -80,8 +80,8 @@ class Loader {
   void initialise(const Variable& variable, uint64_t address) {
     auto* const to = reinterpret_cast<std::byte*>(address);
     std::memset(to, 0, std::max<uint64_t>(variable.size, 1));
-    std::memcpy(to, variable.initial.data(),
-                std::min<uint64_t>(variable.initial.size(), variable.size));
+    const size_t given = std::min<uint64_t>(variable.initial.size(), variable.size);
+    if (given != 0) std::memcpy(to, variable.initial.data(), given);
     for (const Symbol& symbol : variable.symbols) {
       uint64_t value = 0;
       if (const auto found = names_.addresses.find(symbol.name); found != names_.addresses.end()) {
