@@ -1,0 +1,361 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// Bandwidth of amax, quantize and dequantize on a GPU, against device-to-device copies of as many
+// bytes in the same run. --sweep tries the tuned constants of each kernel instead.
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+
+#include "bench/device_problem.h"
+#include "bench/report.h"
+#include "runtime/context_state.h"
+#include "runtime/families/amax.h"
+#include "runtime/families/dequantize.h"
+#include "runtime/families/quantize.h"
+#include "runtime/families/tile.h"
+#include "templates/params/quantize.h"
+
+namespace nibble::bench {
+
+namespace {
+
+constexpr ScaleLayout kLayouts[] = {ScaleLayout::kRowMajor, ScaleLayout::k128x4};
+
+struct Settings {
+  std::string device = "cuda:0";
+  std::vector<std::string> shapes{"16384x16384", "4096x4096", "8192x28672", "1x4096"};
+  std::vector<std::string> types{"f32", "f16", "bf16"};
+  int samples = 25;
+  int rounds = 2;  // of the copies and kernels of a shape, alternating
+  bool sweep = false;
+  size_t sweep_best = 3;  // lines of each kernel in the table
+};
+
+Shape parse_shape(const std::string& text) {
+  Shape shape;
+  char end = 0;
+  long long rows = 0, columns = 0;
+  if (std::sscanf(text.c_str(), "%lldx%lld%c", &rows, &columns, &end) != 2 || rows < 1 ||
+      columns < 1) {
+    std::fprintf(stderr, "shape '%s': must be ROWSxCOLUMNS, both >= 1\n", text.c_str());
+    std::exit(1);
+  }
+  shape.rows = rows;
+  shape.columns = columns;
+  return shape;
+}
+
+DataType parse_type(const std::string& text) {
+  for (const DataType type : {DataType::kF32, DataType::kF16, DataType::kBf16}) {
+    if (type_name(type) == text) return type;
+  }
+  std::fprintf(stderr, "type '%s': must be f32, f16 or bf16\n", text.c_str());
+  std::exit(1);
+}
+
+void fail(const std::string& what) {
+  std::fprintf(stderr, "WRONG: %s\n", what.c_str());
+  std::exit(1);
+}
+
+std::vector<double> gigabytes(int64_t bytes, const std::vector<double>& seconds) {
+  std::vector<double> rates;
+  for (const double one : seconds) rates.push_back(static_cast<double>(bytes) / one * 1e-9);
+  return rates;
+}
+
+std::string microseconds(const std::vector<double>& seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f us", median(seconds) * 1e6);
+  return text;
+}
+
+// ---- The library's own choice of constants, through its public API
+
+struct Operation {
+  std::string name;
+  int64_t bytes;  // each counted once
+  std::function<Status(int)> launch;
+  double goal;  // of the ratio to the copy
+  std::vector<double> seconds{};
+};
+
+std::vector<Operation> operations(Context& context, const DeviceProblem& problem, bool large) {
+  const int64_t matrix = problem.matrix_bytes(), all = matrix + problem.nvfp4_bytes();
+  const double goal = large ? 0.85 : kNone;
+  std::vector<Operation> list;
+  list.push_back(
+      {"amax", matrix, [&](int set) { return amax(context, problem.amax(set)); }, kNone});
+  for (const ScaleLayout layout : kLayouts) {
+    const std::string name(layout_name(layout));
+    list.push_back(
+        {"quantize " + name, all,
+         [&, layout](int set) { return quantize(context, problem.quantize(set, layout)); }, goal});
+    list.push_back(
+        {"dequantize " + name, all,
+         [&, layout](int set) { return dequantize(context, problem.dequantize(set, layout)); },
+         goal});
+  }
+  list.push_back({"quantize 128x4 with amax", all,
+                  [&](int set) {
+                    QuantizeRequest request = problem.quantize(set, ScaleLayout::k128x4);
+                    request.amax_given = false;
+                    return quantize(context, request);
+                  },
+                  kNone});
+  return list;
+}
+
+// That the launches which were timed did their work, seen from the host.
+void check_outputs(Context& context, DeviceProblem& problem, const std::string& name) {
+  for (const ScaleLayout layout : kLayouts) {
+    problem.poison();
+    require(quantize(context, problem.quantize(0, layout)));
+    require(dequantize(context, problem.dequantize(0, layout)));
+    require(context.synchronize());
+    const double error = problem.error_of_start();
+    // NVFP4 keeps normal values to about 9.5 %; a block of zeros or of poison is far off.
+    if (!(error > 0.05 && error < 0.13)) {
+      fail(name + ": relative error " + std::to_string(error) + " is not that of NVFP4");
+    }
+  }
+  require(amax(context, problem.amax(0)));
+  if (problem.computed_amax() != problem.largest()) {
+    fail(name + ": amax " + std::to_string(problem.computed_amax()) + ", expected " +
+         std::to_string(problem.largest()));
+  }
+}
+
+void measure(Context& context, const Settings& settings, Shape shape, DataType type,
+             Report& report) {
+  DeviceProblem problem(context, shape, type);
+  const std::string name = shape.text() + " " + std::string(type_name(type));
+  check_outputs(context, problem, name);
+  const bool large = problem.matrix_bytes() >= int64_t{1} << 25 && !context.device().emulated;
+  std::vector<Operation> list = operations(context, problem, large);
+  std::vector<Operation> copies;
+  for (const int64_t bytes : {list[0].bytes, list[1].bytes}) {
+    copies.push_back({"copy " + name + ", " + std::to_string(bytes) + " bytes", bytes,
+                      [&, bytes](int set) { return problem.copy(set, bytes); }, kNone});
+  }
+  for (int set = 0; set < problem.sets(); ++set) {  // none is left with the checks' pattern
+    require(quantize(context, problem.quantize(set, ScaleLayout::k128x4)));
+  }
+  for (int round = 0; round < settings.rounds; ++round) {
+    for (std::vector<Operation>* some : {&copies, &list}) {
+      for (Operation& one : *some) {
+        const auto more = time_on_device(context, settings.samples, one.launch);
+        one.seconds.insert(one.seconds.end(), more.begin(), more.end());
+      }
+    }
+  }
+  check_outputs(context, problem, name);
+  for (const Operation& one : copies) {
+    report.add({.label = one.name,
+                .unit = "GB/s",
+                .samples = gigabytes(one.bytes, one.seconds),
+                .detail = microseconds(one.seconds)});
+  }
+  for (const Operation& one : list) {
+    report.add({.label = one.name + " " + name,
+                .unit = "GB/s",
+                .samples = gigabytes(one.bytes, one.seconds),
+                .baseline = one.bytes == copies[0].bytes ? copies[0].name : copies[1].name,
+                .ratio_at_least = one.goal,
+                .detail = microseconds(one.seconds)});
+  }
+}
+
+// ---- Other constants, launched as the families do
+
+Status launch_spec(const ContextState& state, const Kernel& kernel, const DeviceProblem& problem,
+                   ScaleLayout layout, int set) {
+  if (kernel.spec.family == &kAmaxFamily) {
+    const AmaxRequest request = problem.amax(set);
+    return launch_amax(state, kernel, with_strides(request.x), request.amax, nullptr);
+  }
+  const DequantizeRequest request = problem.dequantize(set, layout);
+  const Matrix y = with_strides(request.y);
+  const Nvfp4Matrix q = with_strides(request.x, y.columns);
+  const bool padded = layout == ScaleLayout::k128x4;
+  int64_t rows = y.rows, blocks = (y.columns + kBlockSize - 1) / kBlockSize;
+  auto* codes = reinterpret_cast<unsigned char*>(q.codes);
+  auto* scales = reinterpret_cast<unsigned char*>(q.scales);
+  auto* amax = reinterpret_cast<float*>(q.amax);
+  if (kernel.spec.family == &kDequantizeFamily) {
+    const DequantizeParams params{codes,
+                                  scales,
+                                  amax,
+                                  reinterpret_cast<void*>(y.data),
+                                  y.rows,
+                                  y.columns,
+                                  y.row_stride,
+                                  q.code_row_stride,
+                                  q.scale_row_stride};
+    return launch_tiles(state, kernel, tile_grid(kernel.spec, rows, blocks), &params, nullptr);
+  }
+  if (padded) {
+    rows = (rows + 127) / 128 * 128;
+    blocks = (blocks + 3) / 4 * 4;
+  }
+  const QuantizeParams params{reinterpret_cast<const void*>(problem.quantize(set, layout).x.data),
+                              amax,
+                              codes,
+                              scales,
+                              y.rows,
+                              y.columns,
+                              y.row_stride,
+                              q.code_row_stride,
+                              q.scale_row_stride};
+  return launch_tiles(state, kernel, tile_grid(kernel.spec, rows, blocks), &params, nullptr);
+}
+
+// The default first, then every combination of the tuned constants that fits the shape.
+std::vector<KernelSpec> candidates(const Family& family, const Arch& arch, const Matrix& matrix,
+                                   ScaleLayout layout) {
+  KernelSpec spec = tile_spec(family, arch, with_strides(matrix));
+  if (&family != &kAmaxFamily) spec.values[kTileConstants] = static_cast<int>(layout);
+  std::vector<KernelSpec> all{spec};
+  for (const int threads : family.constants[kThreads].values) {
+    for (const int rows : family.constants[kRowsPerTile].values) {
+      for (const int blocks : family.constants[kBlocksPerThread].values) {
+        KernelSpec other = spec;
+        other.values[kThreads] = threads;
+        other.values[kRowsPerTile] = rows;
+        other.values[kBlocksPerThread] = blocks;
+        const bool useful = rows < 2 * matrix.rows || layout == ScaleLayout::k128x4;
+        if (useful && threads % rows == 0 && other != spec) all.push_back(other);
+      }
+    }
+  }
+  return all;
+}
+
+// Compiles on every core.
+std::vector<const Kernel*> kernels(ContextState& state, const std::vector<KernelSpec>& specs) {
+  std::vector<const Kernel*> all(specs.size());
+  std::atomic<size_t> next{0};
+  std::vector<std::thread> workers;
+  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) {
+    workers.emplace_back([&] {
+      for (size_t at = next++; at < specs.size(); at = next++) {
+        all[at] = require(state.pool.get(specs[at], nullptr));
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  return all;
+}
+
+struct Candidate {
+  const Kernel* kernel;
+  std::vector<double> seconds;
+};
+
+void sweep_kernel(Context& context, const Settings& settings, const Family& family,
+                  ScaleLayout layout, DeviceProblem& problem, const std::string& name,
+                  Report& report) {
+  ContextState& state = context.state();
+  const bool is_amax = &family == &kAmaxFamily;
+  const int64_t bytes = problem.matrix_bytes() + (is_amax ? 0 : problem.nvfp4_bytes());
+  require(quantize(context, problem.quantize(0, layout)));
+  const std::vector<uint8_t> expected = problem.quantized(layout);
+  const Matrix matrix = problem.amax(0).x;
+  std::vector<Candidate> all;
+  for (const Kernel* kernel :
+       kernels(state, candidates(family, *state.device.arch, matrix, layout))) {
+    const auto launch = [&](int set) { return launch_spec(state, *kernel, problem, layout, set); };
+    all.push_back({kernel, time_on_device(context, settings.samples, launch)});
+    if (&family != &kQuantizeFamily) continue;
+    problem.poison();
+    require(launch(0));
+    if (problem.quantized(layout) != expected)
+      fail(kernel->label + ": other bits than the default");
+  }
+  const std::string base =
+      family.name == "amax" ? name : name + " " + std::string(layout_name(layout));
+  const std::string label = std::string(family.name) + " " + base + ", default";
+  report.add({.label = label,
+              .unit = "GB/s",
+              .samples = gigabytes(bytes, all[0].seconds),
+              .detail = all[0].kernel->label});
+  std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
+    return median(a.seconds) < median(b.seconds);
+  });
+  for (size_t i = 0; i < all.size(); ++i) {
+    const auto& values = all[i].kernel->spec.values;
+    report.add({.label = std::string(family.name) + " " + base +
+                         ", threads=" + std::to_string(values[kThreads]) +
+                         " rows=" + std::to_string(values[kRowsPerTile]) +
+                         " blocks=" + std::to_string(values[kBlocksPerThread]),
+                .unit = "GB/s",
+                .samples = gigabytes(bytes, all[i].seconds),
+                .baseline = label,
+                .detail = microseconds(all[i].seconds) + ", " +
+                          std::to_string(all[i].kernel->resources.registers) + " registers",
+                .in_table = i < settings.sweep_best});
+  }
+}
+
+void sweep(Context& context, const Settings& settings, Shape shape, DataType type, Report& report) {
+  DeviceProblem problem(context, shape, type);
+  const std::string name = shape.text() + " " + std::string(type_name(type));
+  check_outputs(context, problem, name);
+  sweep_kernel(context, settings, kAmaxFamily, ScaleLayout::kRowMajor, problem, name, report);
+  for (const ScaleLayout layout : kLayouts) {
+    // What the dequantise kernels read is what this fills; every set of it.
+    for (int set = 0; set < problem.sets(); ++set) {
+      require(quantize(context, problem.quantize(set, layout)));
+    }
+    sweep_kernel(context, settings, kDequantizeFamily, layout, problem, name, report);
+    sweep_kernel(context, settings, kQuantizeFamily, layout, problem, name, report);
+  }
+}
+
+int run(int argc, char** argv) {
+  Settings settings;
+  Report report("kernel_bandwidth");
+  CLI::App app("Bandwidth of the kernels on a GPU");
+  report.add_options(app);
+  app.add_option("--device", settings.device, "cuda:N, or emulator:TARGET for a smoke test");
+  app.add_option("--shapes", settings.shapes, "ROWSxCOLUMNS, ...")->delimiter(',');
+  app.add_option("--types", settings.types, "f32, f16, bf16")->delimiter(',');
+  app.add_option("--samples", settings.samples, "Batches of launches in a round");
+  app.add_option("--rounds", settings.rounds, "Rounds over the copies and kernels");
+  app.add_flag("--sweep", settings.sweep, "Try other values of the tuned constants");
+  app.add_option("--best", settings.sweep_best, "Of a sweep, lines of each kernel in the table");
+  CLI11_PARSE(app, argc, argv);
+
+  Options options = Options::from_environment();
+  options.device = settings.device;
+  Result<Context> opened = Context::create(options);
+  const Code code = opened.status().code();
+  if (code == Code::kNoDevice || code == Code::kLibraryMissing) {
+    std::printf("SKIPPED: nothing was measured, for there is no %s here\n%s\n",
+                settings.device.c_str(), opened.status().to_string().c_str());
+    return 0;
+  }
+  Context context = require(std::move(opened));
+  const DeviceInfo& device = context.device();
+  report.set_device(device.name, device.driver_version);
+  if (device.emulated) std::printf("EMULATED: these rates say nothing of a GPU\n");
+  for (const std::string& shape : settings.shapes) {
+    for (const std::string& type : settings.types) {
+      (settings.sweep ? sweep : measure)(context, settings, parse_shape(shape), parse_type(type),
+                                         report);
+      std::fprintf(stderr, "%s %s done\n", shape.c_str(), type.c_str());
+    }
+  }
+  return report.finish() ? 0 : 1;
+}
+
+}  // namespace
+
+}  // namespace nibble::bench
+
+int main(int argc, char** argv) { return nibble::bench::run(argc, argv); }
