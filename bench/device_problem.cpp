@@ -218,6 +218,7 @@ std::vector<double> time_on_device(Context& context, int samples,
   (void)batch(2);  // compiles, loads, warms up
   while (batch(count) < 1 && count < 4096) count *= 2;
   std::vector<double> seconds;
+  seconds.reserve(static_cast<size_t>(samples));
   for (int i = 0; i < samples; ++i) seconds.push_back(batch(count) * 1e-3 / count);
   check(driver.cuEventDestroy(start), "cuEventDestroy");
   check(driver.cuEventDestroy(stop), "cuEventDestroy");

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <functional>
 #include <random>
 #include <thread>
@@ -299,6 +300,7 @@ double native_warp_instructions_per_second() {
 
 std::vector<double> rates(double work, const std::vector<double>& seconds) {
   std::vector<double> all;
+  all.reserve(seconds.size());
   for (const double one : seconds) all.push_back(work / one * 1e-6);
   return all;
 }
@@ -353,6 +355,7 @@ int run(int argc, char** argv) {
   const std::string native = "32 lanes compiled by the host's compiler, no checks";
   const std::string unit = "M warp-instr/s";
   std::vector<double> ceiling;
+  ceiling.reserve(static_cast<size_t>(settings.samples));
   for (int i = 0; i < settings.samples; ++i) {
     ceiling.push_back(native_warp_instructions_per_second() * 1e-6);
   }
@@ -390,4 +393,11 @@ int run(int argc, char** argv) {
 
 }  // namespace nibble::bench
 
-int main(int argc, char** argv) { return nibble::bench::run(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return nibble::bench::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}

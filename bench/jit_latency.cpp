@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <thread>
@@ -89,6 +90,7 @@ double context_and_launch(const Options& options) {
 
 std::vector<double> samples_of_children(int count, const std::function<double()>& measure) {
   std::vector<double> samples;
+  samples.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) {
     samples.push_back(in_child({}, [&] { return std::vector{measure()}; }).numbers.front());
   }
@@ -234,6 +236,7 @@ double batch(const std::function<void()>& launch, int count, int threads) {
   std::vector<double> spent(static_cast<size_t>(threads));
   std::atomic<int> waiting{threads};
   std::vector<std::thread> running;
+  running.reserve(spent.size());
   for (double& mine : spent) {
     running.emplace_back([&] {
       nanoseconds_a_launch(launch, 100);
@@ -403,4 +406,11 @@ int run(int argc, char** argv) {
 
 }  // namespace nibble::bench
 
-int main(int argc, char** argv) { return nibble::bench::run(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return nibble::bench::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}

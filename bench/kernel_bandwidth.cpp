@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <functional>
 #include <thread>
 
@@ -65,6 +66,7 @@ void fail(const std::string& what) {
 
 std::vector<double> gigabytes(int64_t bytes, const std::vector<double>& seconds) {
   std::vector<double> rates;
+  rates.reserve(seconds.size());
   for (const double one : seconds) rates.push_back(static_cast<double>(bytes) / one * 1e-9);
   return rates;
 }
@@ -358,4 +360,11 @@ int run(int argc, char** argv) {
 
 }  // namespace nibble::bench
 
-int main(int argc, char** argv) { return nibble::bench::run(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return nibble::bench::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
