@@ -13,9 +13,9 @@ namespace {
 
 using Origin = Constant::Origin;
 
-constexpr int kThreadChoices[] = {256, 128, 512};
+constexpr int kThreadChoices[] = {256, 128};
 constexpr int kRowChoices[] = {1, 2, 4, 8, 16, 32, 64, 128};
-constexpr int kBlockChoices[] = {2, 1, 4, 8};
+constexpr int kBlockChoices[] = {2, 1, 4};
 constexpr int kTypes[] = {0, 1, 2};
 constexpr std::string_view kTypeNames[] = {"f32", "f16", "bf16"};
 constexpr int kVectors[] = {16, 0, 32};

@@ -1,41 +1,18 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
 // Contexts: devices, missing and old libraries, memory, disk and compile, capture, the hot path.
-#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <new>
 #include <nibble/nibble.hpp>
 #include <thread>
 
-namespace {
-
-// Counted only between start() and stop(), on one thread.
-thread_local bool counting = false;
-thread_local uint64_t allocations = 0;
-thread_local uint64_t locks = 0;
-
-}  // namespace
-
-void* operator new(size_t size) {
-  if (counting) ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-
-// Stands before libc's in the lookup of all libraries of the process.
-extern "C" int pthread_mutex_lock(pthread_mutex_t* mutex) {
-  using Lock = int (*)(pthread_mutex_t*);
-  static const auto kLock = reinterpret_cast<Lock>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
-  if (counting) ++locks;
-  return kLock(mutex);
-}
+#include "tests/runtime/hot_path_counters.h"
 
 namespace nibble {
 namespace {
@@ -317,24 +294,26 @@ TEST_F(ContextTest, HotPathAllocatesNothingAndTakesNoLock) {
   ASSERT_TRUE(quantize(context, request()).ok());
   const QuantizeRequest hot = request();
   bool ok = true;
-  counting = true;
+  test::HotPathCounter counter;
   for (int i = 0; i < 1000; ++i) {
     ok = ok && quantize(context, hot).ok();
     ok = ok && plan->launch(hot).ok();
   }
-  counting = false;
+  const test::HotPathCounts counts = counter.stop();
   EXPECT_TRUE(ok);
-  EXPECT_EQ(allocations, 0u);
-  EXPECT_EQ(locks, 0u);
-  // The counters do count.
-  counting = true;
-  std::string text(1000, 'x');
+  EXPECT_EQ(counts.allocations, 0u);
+  EXPECT_EQ(counts.locks, 0u);
+}
+
+TEST(HotPathCounter, Counts) {
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  test::HotPathCounter counter;
+  const std::string text(1000, 'x');
   pthread_mutex_lock(&mutex);
   pthread_mutex_unlock(&mutex);
-  counting = false;
-  EXPECT_GE(allocations, 1u);
-  EXPECT_GE(locks, 1u);
+  const test::HotPathCounts counts = counter.stop();
+  EXPECT_EQ(counts.allocations, 1u) << text;
+  EXPECT_EQ(counts.locks, 1u);
 }
 
 TEST_F(ContextTest, BuffersAndCopies) {
