@@ -78,15 +78,16 @@ constexpr bool is_nan(T x) {
   return magnitude_of(x) > LayoutOf<T>::kInfinity;
 }
 
-// The result of an operation whose NaN, if it is one, must still be chosen: f16, bf16 and f32 have
-// a single NaN; f64 takes its first NaN operand, made quiet, or else the default of IEEE hardware.
-template <class T, class... S>
-constexpr T settle(T result, S... operands) {
+// What a GPU gives where a result is NaN: f16, bf16 and f32 have a single NaN, without a sign; f64
+// passes a NaN operand with its sign and payload, made quiet, or else has the default of IEEE
+// hardware. Of several NaN operands the second comes first, then the third, then the first.
+template <class T, class First, class... Rest>
+constexpr T settle(T result, First first, Rest... rest) {
   if constexpr (std::is_same_v<T, double>) {
     constexpr uint64_t kQuiet = 0x0008000000000000;
     uint64_t nan = 0xFFF8000000000000;
-    const double list[] = {operands...};
-    for (int i = sizeof...(S) - 1; i >= 0; --i) {
+    const double list[] = {rest..., first};
+    for (int i = sizeof...(Rest); i >= 0; --i) {
       nan = select(is_nan(list[i]), bits_of(list[i]) | kQuiet, nan);
     }
     return std::bit_cast<double>(select(is_nan(result), nan, bits_of(result)));
@@ -96,13 +97,25 @@ constexpr T settle(T result, S... operands) {
   }
 }
 
-// .ftz: a subnormal becomes the zero of its sign.
+// neg and abs: the one NaN of f16, bf16 and f32; a NaN of f64 keeps its sign too.
+template <class T>
+constexpr T negate(T x) {
+  return settle(std::bit_cast<T>(static_cast<BitsOf<T>>(bits_of(x) ^ LayoutOf<T>::kSign)), x);
+}
+template <class T>
+constexpr T absolute(T x) {
+  return settle(std::bit_cast<T>(magnitude_of(x)), x);
+}
+
+// .ftz of an operand: a subnormal becomes the zero of its sign. Of a result: one that is tiny does.
+template <class T>
+constexpr T zero_if(bool tiny, T x) {
+  constexpr auto kSign = static_cast<BitsOf<T>>(LayoutOf<T>::kSign);
+  return std::bit_cast<T>(select(tiny, static_cast<BitsOf<T>>(bits_of(x) & kSign), bits_of(x)));
+}
 template <class T>
 constexpr T flush(T x) {
-  constexpr auto kSign = static_cast<BitsOf<T>>(LayoutOf<T>::kSign);
-  const bool subnormal = magnitude_of(x) < BitsOf<T>{1} << LayoutOf<T>::kMantissaBits;
-  return std::bit_cast<T>(
-      select(subnormal, static_cast<BitsOf<T>>(bits_of(x) & kSign), bits_of(x)));
+  return zero_if(magnitude_of(x) < BitsOf<T>{1} << LayoutOf<T>::kMantissaBits, x);
 }
 template <bool enabled, class T>
 constexpr T flush_if(T x) {
@@ -156,6 +169,32 @@ constexpr Rounding rounding_of(const Inst& inst, int group) {
   return chosen(inst, group) ? static_cast<Rounding>(inst.choice[group]) : Rounding::kNearestEven;
 }
 
+// op(s...), under .ftz where `flushes`. GPUs judge whether a result is tiny after rounding it to
+// T's digits with an exponent that has no least: 0x3F7FFFFF * 0x00800000 is flushed, although it
+// rounds to the smallest normal number, 2^-126. An operation that can round such a number has
+// tiny(s...).
+template <bool flushes, class T, class Op, class... S>
+T value_of(Op op, S... s) {
+  const T result = op(flush_if<flushes>(s)...);
+  if constexpr (!flushes) {
+    return result;
+  } else if constexpr (requires { op.tiny(s...); }) {
+    return zero_if(op.tiny(flush(s)...), result);
+  } else {
+    return flush(result);
+  }
+}
+
+// The NaN of operations that have a choice of their own, settle(), or the usual one.
+template <class Op, class T, class... S>
+T settle_result(T result, S... s) {
+  if constexpr (requires { Op::settle(result, s...); }) {
+    return Op::settle(result, s...);
+  } else {
+    return settle(result, s...);
+  }
+}
+
 // d = op(sources...) for `n` elements a lane in floating type T, IEEE-rounded, with .ftz and .sat.
 template <int n, class T, class... S, class Op>
 void rounded(Warp& warp, const Inst& inst, Rounding rounding, bool ftz, bool sat, Op op) {
@@ -163,10 +202,12 @@ void rounded(Warp& warp, const Inst& inst, Rounding rounding, bool ftz, bool sat
     with_flag(sat, [&](auto saturates) {
       constexpr bool kFlush = decltype(flushes)::value;
       constexpr bool kSaturate = decltype(saturates)::value;
-      auto finish = [](T result) { return saturate_if<kSaturate>(flush_if<kFlush>(result)); };
-      auto nearest = [=](S... s) { return finish(settle<T>(op(flush_if<kFlush>(s)...), s...)); };
+      auto finish = [](T result, S... s) {
+        return saturate_if<kSaturate>(settle_result<Op>(result, s...));
+      };
+      auto nearest = [=](S... s) { return finish(value_of<kFlush, T>(op, s...), s...); };
       auto directed = [=](S... s) {
-        return finish(settle<T>(pinned(op(flush_if<kFlush>(pinned(s))...)), s...));
+        return finish(pinned(value_of<kFlush, T>(op, pinned(s)...)), s...);
       };
       if (rounding == Rounding::kNearestEven) {
         elements<n, T, S...>(warp, inst, nearest);

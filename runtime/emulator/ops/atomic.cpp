@@ -133,14 +133,19 @@ void add_f32(Warp& warp, const Inst& inst) {
     return canonical(keeps ? old + b : flush(flush(old) + flush(b)));
   });
 }
-// A NaN passes, the operand's before the memory's, made quiet.
-double quiet(double nan) {
-  return std::bit_cast<double>(std::bit_cast<uint64_t>(nan) | 0x0008000000000000u);
+// A NaN passes. Global memory's adder takes the operand's before its own, as it is; in shared
+// memory the sum is an ordinary one, which takes memory's first and makes it quiet.
+double add_in_shared(double old, double b) {
+  const double nan = old != old ? old : b;
+  constexpr uint64_t kQuiet = 0x0008000000000000;
+  return nan != nan ? std::bit_cast<double>(std::bit_cast<uint64_t>(nan) | kQuiet) : old + b;
 }
+double add_in_global(double old, double b) { return b != b ? b : old != old ? old : old + b; }
 
 void add_f64(Warp& warp, const Inst& inst) {
-  update<double>(warp, inst, [](double old, double b, double) {
-    return b != b ? quiet(b) : old != old ? quiet(old) : old + b;
+  const bool shared = inst.space == Space::kShared || inst.space == Space::kSharedCluster;
+  update<double>(warp, inst, [shared](double old, double b, double) {
+    return shared ? add_in_shared(old, b) : add_in_global(old, b);
   });
 }
 

@@ -49,28 +49,35 @@ U reverse_bits(U x) {
   return reversed;
 }
 
+// A position or a length of bfe and bfi: of 32-bit fields the low byte counts, of 64-bit ones,
+// which GPUs put together from shifts, the whole register.
+template <class U>
+constexpr uint32_t field_operand(uint32_t x) {
+  return sizeof(U) == 4 ? x & 0xFF : x;
+}
+
 // The field of `length` bits at `start`, extended by zero or by its sign: the bit at its end, or
 // the top bit of x where the field reaches past it.
 template <class T>
 T extract(T x, uint32_t start, uint32_t length) {
   using U = std::make_unsigned_t<T>;
   constexpr uint32_t kBits = 8 * sizeof(T);
-  start &= 0xFF;
-  length &= 0xFF;
+  start = field_operand<U>(start);
+  length = field_operand<U>(length);
   if (length == 0) return 0;
   const U bits = static_cast<U>(x);
   const U field = start < kBits ? static_cast<U>(bits >> start) : U{0};
   const U mask = low_ones<U>(length);
-  const uint32_t last = std::min(start + length - 1, kBits - 1);
-  const bool negative = std::is_signed_v<T> && ((bits >> last) & 1) != 0;
+  const uint32_t last = std::min(start, kBits) + std::min(length, kBits) - 1;
+  const bool negative = std::is_signed_v<T> && ((bits >> std::min(last, kBits - 1)) & 1) != 0;
   const U own = start < kBits ? static_cast<U>(mask & low_ones<U>(kBits - start)) : U{0};
   return static_cast<T>((field & own) | (negative ? static_cast<U>(~own) : U{0}));
 }
 
 template <class U>
 U insert(U a, U b, uint32_t start, uint32_t length) {
-  start &= 0xFF;
-  length &= 0xFF;
+  start = field_operand<U>(start);
+  length = field_operand<U>(length);
   if (start >= 8 * sizeof(U)) return b;
   const U mask = static_cast<U>(low_ones<U>(length) << start);
   return static_cast<U>((b & ~mask) | (static_cast<U>(a << start) & mask));

@@ -72,23 +72,42 @@ D integer_to_float(S x, Rounding rounding) {
   return round_integer<D>(negative ? 0 - bits : bits, negative, rounding);
 }
 
+// A NaN from or to f64 keeps its sign and what there is room for of its payload, made quiet. All
+// others become the NaN of the result's format.
+template <class D, class S>
+D carry_nan(S x, D number) {
+  using From = LayoutOf<S>;
+  using To = LayoutOf<D>;
+  constexpr int kWider = To::kMantissaBits - From::kMantissaBits;
+  const uint64_t sign = uint64_t{bits_of(x)} >> From::kSignBit << To::kSignBit;
+  const uint64_t payload = uint64_t{bits_of(x)} & ((uint64_t{1} << From::kMantissaBits) - 1);
+  const uint64_t moved = kWider < 0 ? payload >> -kWider : payload << kWider;
+  const uint64_t quiet = uint64_t{1} << (To::kMantissaBits - 1);
+  const auto nan = static_cast<BitsOf<D>>(sign | To::kInfinity | quiet | moved);
+  return std::bit_cast<D>(select(is_nan(x), nan, bits_of(number)));
+}
+
 // To a float of fewer digits, or of other range.
 template <class D, class S>
 D narrow(S x, Rounding rounding, EncodeOptions options) {
   if constexpr (std::is_same_v<D, float>) {
-    if (rounding == Rounding::kNearestEven) return settle(static_cast<float>(x));
+    if (rounding == Rounding::kNearestEven) return carry_nan(x, static_cast<float>(x));
   }
   const auto code = encode<LayoutOf<D>>(widen(x), rounding, options);
-  return std::bit_cast<D>(static_cast<BitsOf<D>>(code));
+  const auto result = std::bit_cast<D>(static_cast<BitsOf<D>>(code));
+  if constexpr (std::is_same_v<S, double>) return carry_nan(x, result);
+  return result;
 }
 
-// Exact. bf16 to f32 is a shift and keeps a NaN's payload, as does f32 to f64.
+// Exact. bf16 to f32 is a shift, of a NaN too.
 template <class D, class S>
 D widen_to(S x) {
-  if constexpr (std::is_same_v<S, Bfloat> && std::is_same_v<D, float>) {
+  if constexpr (std::is_same_v<D, double>) {
+    return carry_nan(x, static_cast<double>(to_float(x)));
+  } else if constexpr (std::is_same_v<S, Bfloat>) {
     return std::bit_cast<float>(uint32_t{x.bits} << 16);
   } else {
-    return static_cast<D>(to_float(x));
+    return to_float(x);
   }
 }
 
@@ -99,9 +118,14 @@ D saturate_integer(S x) {
   return std::cmp_greater(x, Limits::max()) ? Limits::max() : static_cast<D>(x);
 }
 
-// .ftz is of f32 operands and results alone.
+// .ftz is of f32 operands and results alone, and gives a NaN operand the one form of f32.
 template <class T>
-T flush_single(T x, bool ftz) {
+T flush_operand(T x, bool ftz) {
+  if constexpr (std::is_same_v<T, float>) return ftz ? settle(flush(x), x) : x;
+  return x;
+}
+template <class T>
+T flush_result(T x, bool ftz) {
   if constexpr (std::is_same_v<T, float>) return ftz ? flush(x) : x;
   return x;
 }
@@ -123,8 +147,9 @@ struct Modifiers {
 };
 template <class D, class S>
 D convert_value(S source, Rounding rounding, const Modifiers& modifiers) {
-  const S x = flush_single(source, modifiers.ftz);
   constexpr Kind kKind = kind_of<D, S>();
+  // To f16, .ftz does nothing: neither side is flushed.
+  const S x = kKind == Kind::kNarrow ? source : flush_operand(source, modifiers.ftz);
   D result;
   if constexpr (kKind == Kind::kFromInteger) {
     result = integer_to_float<D>(x, rounding);
@@ -135,7 +160,7 @@ D convert_value(S source, Rounding rounding, const Modifiers& modifiers) {
   } else if constexpr (kKind == Kind::kSame) {
     result = narrow<D>(to_integral(to_float(x), rounding), Rounding::kNearestEven, {});
   } else {
-    result = flush_single(narrow<D>(x, rounding, modifiers.options), modifiers.ftz);
+    result = flush_result(narrow<D>(x, rounding, modifiers.options), modifiers.ftz);
   }
   if constexpr (kIsFloating<D>) return modifiers.sat ? saturate(result) : result;
 }
@@ -170,14 +195,15 @@ void convert_exactly(Warp& warp, const Inst& inst) {
   const bool ftz = chosen(inst, 0);
   const bool sat = chosen(inst, 1);
   converted<D, S>(warp, inst, [=](S source) {
-    const S x = flush_single(source, ftz);
+    const S x = flush_operand(source, ftz);
     D result;
-    if constexpr (kind_of<D, S>() == Kind::kSame) {
+    if constexpr (std::is_same_v<D, Bfloat>) {
+      result = settle(x, x);
+    } else if constexpr (kind_of<D, S>() == Kind::kSame) {
       result = x;
     } else {
-      result = settle(widen_to<D>(x), widen_to<D>(x));
+      result = flush_result(widen_to<D>(x), ftz);
     }
-    result = flush_single(result, ftz);
     return sat ? saturate(result) : result;
   });
 }

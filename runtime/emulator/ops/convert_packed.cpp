@@ -121,11 +121,17 @@ void ue8m0_to_bfloats(Warp& warp, const Inst& inst) {
   });
 }
 
-// tf32 stands in the upper 19 bits; its NaN is that of f32.
+// tf32 stands in the upper 19 bits of a register. Its NaN has them all set but the sign; .rna,
+// which is integer arithmetic on GPUs, cuts a NaN off, and its .satfinite takes the number before.
 template <Rounding rounding>
 uint32_t to_tf32(float x, EncodeOptions options) {
-  const uint32_t code = encode<Tf32>(x, rounding, options);
-  return is_nan(x) ? kNan32 : code << 13;
+  constexpr int kBelow = Binary32::kMantissaBits - Tf32::kMantissaBits;
+  uint32_t code = encode<Tf32>(x, rounding, options);
+  if constexpr (rounding == Rounding::kNearestAway) {
+    const uint32_t cut = (bits_of(x) >> kBelow) - static_cast<uint32_t>(options.satfinite);
+    code = select(is_nan(x), cut, code);
+  }
+  return code << kBelow;
 }
 
 // Clamps a and b to `bits` wide integers, b lowest, above them the low bits of c.

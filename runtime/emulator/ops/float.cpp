@@ -9,6 +9,12 @@
 namespace nibble::emulator {
 namespace {
 
+// tiny() for .ftz: whether the same operation at kLarger times the scale, where nothing is
+// subnormal, is below the smallest normal number there. Sums that are tiny are exact and need none.
+// No operand overflows with a result near 2^-126, as the others are flushed: zero or 2^-126 and up.
+constexpr float kLarger = 0x1p60F;
+bool tiny_when_larger(float result) { return std::fabs(result) < 0x1p-126F * kLarger; }
+
 struct Add {
   template <class T>
   T operator()(T a, T b) const {
@@ -26,11 +32,18 @@ struct Multiply {
   T operator()(T a, T b) const {
     return a * b;
   }
+  bool tiny(float a, float b) const { return tiny_when_larger(a * kLarger * b); }
 };
 struct Divide {
   template <class T>
   T operator()(T a, T b) const {
     return a / b;
+  }
+  bool tiny(float a, float b) const { return tiny_when_larger(a * kLarger / b); }
+  // The division of f64 is a subroutine: of two NaN operands it passes the first.
+  template <class T>
+  static T settle(T result, T a, T b) {
+    return emulator::settle(result, b, a);
   }
 };
 struct MultiplyAdd {
@@ -38,12 +51,16 @@ struct MultiplyAdd {
   T operator()(T a, T b, T c) const {
     return std::fma(a, b, c);
   }
+  bool tiny(float a, float b, float c) const {
+    return tiny_when_larger(std::fma(a * kLarger, b, c * kLarger));
+  }
 };
 struct Reciprocal {
   template <class T>
   T operator()(T a) const {
     return T{1} / a;
   }
+  bool tiny(float a) const { return tiny_when_larger(kLarger / a); }
 };
 struct SquareRoot {
   template <class T>
@@ -117,15 +134,7 @@ void append_exact(Rows& rows, const std::string& opcode, const std::string& oper
                   }});
 }
 
-// Sign operations do not look at what they move: a NaN keeps its payload.
-template <class T>
-T negate(T a) {
-  return std::bit_cast<T>(bits_of(a) ^ static_cast<BitsOf<T>>(LayoutOf<T>::kSign));
-}
-template <class T>
-T absolute(T a) {
-  return std::bit_cast<T>(magnitude_of(a));
-}
+// Looks at nothing that it moves: a NaN keeps its payload.
 template <class T>
 T copy_sign(T sign, T magnitude) {
   const auto bit = bits_of(sign) & static_cast<BitsOf<T>>(LayoutOf<T>::kSign);
@@ -137,7 +146,7 @@ template <class T>
 bool has_property(T x, Property property) {
   const auto magnitude = magnitude_of(x);
   const bool finite = magnitude < LayoutOf<T>::kInfinity;
-  const bool normal = finite && magnitude >> LayoutOf<T>::kMantissaBits != 0;
+  const bool subnormal = magnitude != 0 && magnitude >> LayoutOf<T>::kMantissaBits == 0;
   switch (property) {
     case Property::kFinite:
       return finite;
@@ -148,9 +157,9 @@ bool has_property(T x, Property property) {
     case Property::kNotANumber:
       return is_nan(x);
     case Property::kNormal:
-      return normal;
+      return finite && !subnormal;  // zeros are normal, to GPUs
     case Property::kSubnormal:
-      return finite && !normal && magnitude != 0;
+      return subnormal;
   }
   return false;
 }

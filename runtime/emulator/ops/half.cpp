@@ -9,14 +9,26 @@
 namespace nibble::emulator {
 namespace {
 
+// tiny() for .ftz, which only f16 has: below the half way from the smallest normal number, 2^-14,
+// to the next lower of 11 digits. A tie is rounded to 2^-14, which is even. Tiny sums are exact.
+template <class Wide>
+bool tiny_half(Wide exact) {
+  constexpr Wide kBound = 0x1p-14F - 0x1p-26F;
+  return (exact < kBound) & (exact > -kBound);
+}
+
+template <class H>
 struct Add {
-  float operator()(float a, float b) const { return a + b; }
+  H operator()(H a, H b) const { return to_half<H>(to_float(a) + to_float(b)); }
 };
+template <class H>
 struct Subtract {
-  float operator()(float a, float b) const { return a - b; }
+  H operator()(H a, H b) const { return to_half<H>(to_float(a) - to_float(b)); }
 };
+template <class H>
 struct Multiply {
-  float operator()(float a, float b) const { return a * b; }
+  H operator()(H a, H b) const { return to_half<H>(to_float(a) * to_float(b)); }
+  bool tiny(H a, H b) const { return tiny_half(to_float(a) * to_float(b)); }
 };
 
 // a * b + c rounded to odd in double: inexact results have their last bit set, so that rounding
@@ -34,6 +46,15 @@ double multiply_add_to_odd(float a, float b, float c) {
   return std::bit_cast<double>(select(inexact & ((bits & 1) == 0), odd, bits));
 }
 
+template <class H>
+struct MultiplyAdd {
+  static double exact(H a, H b, H c) {  // as far as rounding sees
+    return multiply_add_to_odd(to_float(a), to_float(b), to_float(c));
+  }
+  H operator()(H a, H b, H c) const { return to_half<H>(exact(a, b, c)); }
+  bool tiny(H a, H b, H c) const { return tiny_half(exact(a, b, c)); }
+};
+
 template <int n, class H, bool has_ftz>
 void multiply_add(Warp& warp, const Inst& inst) {
   // Groups: .rn {.ftz} {.sat,.relu} for f16, .rn {.relu} for bf16.
@@ -42,11 +63,8 @@ void multiply_add(Warp& warp, const Inst& inst) {
   const bool relu = has_ftz ? inst.choice[limit_group] == 1 : chosen(inst, limit_group);
   const bool sat = has_ftz && inst.choice[limit_group] == 0;
   with_flag(ftz, [&](auto flushes) {
-    constexpr bool kFlush = decltype(flushes)::value;
     auto fma = [](H a, H b, H c) {
-      return flush_if<kFlush>(to_half<H>(multiply_add_to_odd(to_float(flush_if<kFlush>(a)),
-                                                             to_float(flush_if<kFlush>(b)),
-                                                             to_float(flush_if<kFlush>(c)))));
+      return value_of<decltype(flushes)::value, H>(MultiplyAdd<H>{}, a, b, c);
     };
     if (sat) {
       elements<n, H, H, H, H>(warp, inst, [=](H a, H b, H c) { return saturate(fma(a, b, c)); });
@@ -63,28 +81,28 @@ void multiply_add(Warp& warp, const Inst& inst) {
 template <int n, class H, class Op, bool has_ftz>
 void binary(Warp& warp, const Inst& inst) {
   rounded<n, H, H, H>(warp, inst, Rounding::kNearestEven, has_ftz && chosen(inst, 1),
-                      has_ftz && chosen(inst, 2),
-                      [](H a, H b) { return to_half<H>(Op{}(to_float(a), to_float(b))); });
+                      has_ftz && chosen(inst, 2), Op{});
 }
 
-template <class Op>
+template <template <class> class Op>
 void append_binary(Rows& rows, const std::string& opcode) {
-  rows.push_back({opcode + "{.rn}{.ftz}{.sat}.f16 d, a, b", {53}, binary<1, Half, Op, true>});
-  rows.push_back(
-      {opcode + "{.rn}{.ftz}{.sat}.f16x2 d:b32, a:b32, b:b32", {53}, binary<2, Half, Op, true>});
-  rows.push_back({opcode + "{.rn}.bf16 d, a, b", {90}, binary<1, Bfloat, Op, false>});
-  rows.push_back({opcode + "{.rn}.bf16x2 d:b32, a:b32, b:b32", {90}, binary<2, Bfloat, Op, false>});
+  using HalfOp = Op<Half>;
+  using BfloatOp = Op<Bfloat>;
+  const std::string pair = " d:b32, a:b32, b:b32";
+  const std::string half = opcode + "{.rn}{.ftz}{.sat}.f16";
+  const std::string bfloat = opcode + "{.rn}.bf16";
+  rows.push_back({half + " d, a, b", {53}, binary<1, Half, HalfOp, true>});
+  rows.push_back({half + "x2" + pair, {53}, binary<2, Half, HalfOp, true>});
+  rows.push_back({bfloat + " d, a, b", {90}, binary<1, Bfloat, BfloatOp, false>});
+  rows.push_back({bfloat + "x2" + pair, {90}, binary<2, Bfloat, BfloatOp, false>});
 }
 
-// neg and abs keep the payload of a NaN.
-template <int n, class H, bool absolute>
+template <int n, class H, bool is_absolute>
 void change_sign(Warp& warp, const Inst& inst, bool ftz) {
-  constexpr uint16_t kSign = 0x8000;
   with_flag(ftz, [&](auto flushes) {
-    constexpr bool kFlush = decltype(flushes)::value;
     elements<n, H, H>(warp, inst, [](H x) {
-      const uint16_t bits = flush_if<kFlush>(x).bits;
-      return H{static_cast<uint16_t>(absolute ? bits & ~kSign : bits ^ kSign)};
+      const H flushed = flush_if<decltype(flushes)::value>(x);
+      return is_absolute ? absolute(flushed) : negate(flushed);
     });
   });
 }

@@ -24,7 +24,7 @@ int32_t clamp32(int64_t x) {
                                                   std::numeric_limits<int32_t>::max()));
 }
 
-// Division by zero: all ones, as GPUs give; the remainder is the dividend.
+// By zero: quotient and remainder have all bits set, as GPUs give.
 template <class T>
 T divide(T a, T b) {
   if (b == 0) return static_cast<T>(-1);
@@ -33,7 +33,7 @@ T divide(T a, T b) {
 }
 template <class T>
 T remainder(T a, T b) {
-  if (b == 0) return a;
+  if (b == 0) return static_cast<T>(-1);
   if (std::is_signed_v<T> && b == static_cast<T>(-1)) return 0;
   return static_cast<T>(a % b);
 }
@@ -101,9 +101,6 @@ void append_sum_rows(Rows& rows) {
                   }});
   rows.push_back({"add.{u16x2,s16x2} d:b32, a:b32, b:b32", {90}, [](Warp& w, const Inst& i) {
                     elements<2, uint16_t, uint16_t, uint16_t>(w, i, wrap_add<uint16_t>);
-                  }});
-  rows.push_back({"sub.{u16x2,s16x2} d:b32, a:b32, b:b32", {90}, [](Warp& w, const Inst& i) {
-                    elements<2, uint16_t, uint16_t, uint16_t>(w, i, wrap_sub<uint16_t>);
                   }});
 }
 

@@ -171,7 +171,8 @@ TEST(Convert, FloatsToFloats) {
       const double x = as_double(doubles[k]);
       const float result = as_float(f32[k]);
       if (x != x) {
-        ASSERT_EQ(f32[k], kNan32);
+        ASSERT_EQ(f32[k],
+                  (doubles[k] >> 32 & 0x80000000) | 0x7FC00000 | (doubles[k] >> 29 & 0x007FFFFF));
       } else if (static_cast<double>(result) != x) {  // the neighbour on the side asked for
         const float below = result < x ? result : std::nextafter(result, -INFINITY);
         const float above = std::nextafter(below, INFINITY);
@@ -204,8 +205,9 @@ TEST(Convert, EveryHalfSurvivesWidening) {
   const Values wide =
       evaluate("{ .reg .b64 %f; cvt.f64.f16 %f, %a; cvt.rn.f16.f64 %d, %f; }", "b16", columns);
   for (uint64_t x = 0; x < 65536; ++x) {
-    ASSERT_EQ(f16[x], (x & 0x7FFF) > 0x7C00 ? 0x7FFF : x);
-    ASSERT_EQ(wide[x], f16[x]);
+    const bool nan = (x & 0x7FFF) > 0x7C00;
+    ASSERT_EQ(f16[x], nan ? 0x7FFF : x);
+    ASSERT_EQ(wide[x], nan ? x | 0x0200 : x);
     ASSERT_EQ(bf16[x], (x & 0x7FFF) > 0x7F80 ? 0x7FFF : x);
   }
 }
@@ -224,12 +226,34 @@ TEST(Convert, ModifiersOfFloats) {
   EXPECT_EQ(one("rpi.u32.f32", "b32", "b32", 1), 1u);
   EXPECT_EQ(one("rn.ftz.f32.f64", "b32", "b64", std::bit_cast<uint64_t>(-0x1p-130)), 0x80000000u);
   EXPECT_EQ(one("ftz.f64.f32", "b64", "b32", 1), 0u);
+  EXPECT_EQ(one("rp.ftz.f16.f32", "b16", "b32", 1), 1u);
   EXPECT_EQ(one("rn.relu.f16.f32", "b16", "b32", 0xBF800000), 0u);
   EXPECT_EQ(one("rn.satfinite.f16.f32", "b16", "b32", 0xFF800000), 0xFBFFu);
   EXPECT_EQ(one("rn.relu.satfinite.bf16.f32", "b16", "b32", 0x7F800000), 0x7F7Fu);
   EXPECT_EQ(one("rna.tf32.f32", "b32", "b32", 0x3F801000), 0x3F802000u);
   EXPECT_EQ(one("rn.tf32.f32", "b32", "b32", 0x3F801000), 0x3F800000u);
   EXPECT_EQ(one("rz.satfinite.tf32.f32", "b32", "b32", 0x7F800000), 0x7F7FE000u);
+}
+
+TEST(Convert, NansOfEveryFormat) {
+  auto one = [](const std::string& code, const std::string& d, const std::string& a, uint64_t x) {
+    return evaluate("cvt." + code + " %d, %a;", d, {{a, {x}}})[0];
+  };
+  // Sign and payload pass to and from f64, and from bf16 to f32; all else has one NaN.
+  EXPECT_EQ(one("rn.f16.f64", "b16", "b64", 0xFFF6C452FEB689EF), 0xFFB1u);
+  EXPECT_EQ(one("rz.bf16.f64", "b16", "b64", 0x7FF6C452FEB689EF), 0x7FF6u);
+  EXPECT_EQ(one("rn.sat.f16.f64", "b16", "b64", 0x7FF6C452FEB689EF), 0u);
+  EXPECT_EQ(one("f64.f16", "b64", "b16", 0xFC02), 0xFFF8080000000000u);
+  EXPECT_EQ(one("f64.bf16", "b64", "b16", 0x7F82), 0x7FF8400000000000u);
+  EXPECT_EQ(one("f64.f32", "b64", "b32", 0xFF800001), 0xFFF8000020000000u);
+  EXPECT_EQ(one("ftz.f64.f32", "b64", "b32", 0xFF800001), 0x7FFFFFFFE0000000u);
+  EXPECT_EQ(one("ftz.f32.f32", "b32", "b32", 0xFF800001), 0x7FFFFFFFu);
+  EXPECT_EQ(one("f32.bf16", "b32", "b16", 0xFF81), 0xFF810000u);
+  EXPECT_EQ(one("f32.f16", "b32", "b16", 0xFC02), 0x7FFFFFFFu);
+  EXPECT_EQ(one("bf16.bf16", "b16", "b16", 0xFF81), 0x7FFFu);
+  EXPECT_EQ(one("rn.tf32.f32", "b32", "b32", 0xFFC00005), 0x7FFFE000u);
+  EXPECT_EQ(one("rna.tf32.f32", "b32", "b32", 0xFFC00005), 0xFFC00000u);
+  EXPECT_EQ(one("rna.satfinite.tf32.f32", "b32", "b32", 0xFFC00005), 0xFFBFE000u);
 }
 
 TEST(Convert, PacksPairs) {

@@ -224,6 +224,54 @@ void check_cases(const char* type, const std::vector<Case>& cases) {
   }
 }
 
+// The exact result is flushed when it is below 2^-126 at 24 digits, whatever the exponent.
+TEST(Float, FlushesWhatIsTinyAfterRounding) {
+  constexpr uint64_t kLeast = 0x00800000, kBelowOne = 0x3F7FFFFF, kMinus = 0x80000000;
+  constexpr uint64_t kAboveOne = 0x3F800001, kAboveLeast = 0x00800001, kTiny = 0x00000001;
+  check_cases("b32", {{"mul.f32 %d, %a, %b;", {kBelowOne, kLeast}, kLeast},
+                      {"mul.ftz.f32 %d, %a, %b;", {kBelowOne, kLeast}, 0},
+                      {"mul.rp.ftz.f32 %d, %a, %b;", {kBelowOne, kLeast}, 0},
+                      {"mul.rm.ftz.f32 %d, %a, %b;", {kBelowOne, kLeast | kMinus}, kMinus},
+                      {"mul.ftz.f32 %d, %a, %b;", {kBelowOne, kAboveLeast}, kLeast},
+                      {"mul.rz.ftz.f32 %d, %a, %b;", {kBelowOne, kAboveLeast}, kLeast},
+                      {"div.rm.ftz.f32 %d, %a, %b;", {kLeast | kMinus, kAboveOne}, kMinus},
+                      {"div.rp.ftz.f32 %d, %a, %b;", {kLeast, 0x3F800000}, kLeast},
+                      {"rcp.rp.ftz.f32 %d, %a;", {0x7E800001}, 0},
+                      {"rcp.rp.ftz.f32 %d, %a;", {0x7E800000}, kLeast},
+                      {"fma.rn.ftz.f32 %d, %a, %b, %c;", {kBelowOne, kLeast, 0}, 0},
+                      // 2^-126 less 2^-151, half a unit, is a tie and goes up; less more does not.
+                      {"fma.rn.ftz.f32 %d, %a, %b, %c;", {0xB3000000, kLeast, kLeast}, kLeast},
+                      {"fma.rn.ftz.f32 %d, %a, %b, %c;", {0xB3000001, kLeast, kLeast}, 0},
+                      {"fma.rz.ftz.f32 %d, %a, %b, %c;", {0xB3000000, kLeast, kLeast}, 0},
+                      {"fma.rn.ftz.f32 %d, %a, %b, %c;", {kTiny, kBelowOne, kLeast}, kLeast}});
+  check_cases("b16", {{"mul.f16 %d, %a, %b;", {0x3BFF, 0x0400}, 0x0400},
+                      {"mul.ftz.f16 %d, %a, %b;", {0x3BFF, 0x8400}, 0x8000},
+                      {"mul.ftz.f16 %d, %a, %b;", {0x3BFF, 0x0401}, 0x0400},
+                      {"fma.rn.ftz.f16 %d, %a, %b, %c;", {0x3BFF, 0x0400, 0}, 0},
+                      // 2^-14 less 2^-26, half a unit, is a tie.
+                      {"fma.rn.ftz.f16 %d, %a, %b, %c;", {0x8C00, 0x0400, 0x0400}, 0x0400}});
+}
+
+// A NaN of f64 passes through, made quiet: of several the second, the third, then the first.
+TEST(Float, NansOfDoubles) {
+  constexpr uint64_t kA = 0x7FF0000000000001, kB = 0xFFF0000000000002, kC = 0x7FF8000000000003;
+  constexpr uint64_t kQuiet = 0x0008000000000000, kOne = 0x3FF0000000000000;
+  constexpr uint64_t kInfinity = 0x7FF0000000000000, kNan = 0xFFF8000000000000;
+  check_cases("b64", {{"add.f64 %d, %a, %b;", {kA, kOne}, kA | kQuiet},
+                      {"sub.f64 %d, %a, %b;", {kA, kB}, kB | kQuiet},
+                      {"mul.rz.f64 %d, %a, %b;", {kA, kB}, kB | kQuiet},
+                      {"div.rn.f64 %d, %a, %b;", {kA, kB}, kA | kQuiet},
+                      {"div.rn.f64 %d, %a, %b;", {kOne, kB}, kB | kQuiet},
+                      {"fma.rn.f64 %d, %a, %b, %c;", {kA, kB, kC}, kB | kQuiet},
+                      {"fma.rn.f64 %d, %a, %b, %c;", {kA, kOne, kC}, kC},
+                      {"fma.rn.f64 %d, %a, %b, %c;", {kA, kOne, kOne}, kA | kQuiet},
+                      {"sub.f64 %d, %a, %b;", {kInfinity, kInfinity}, kNan},
+                      {"min.f64 %d, %a, %b;", {kA, kB}, kB | kQuiet},
+                      {"max.f64 %d, %a, %b;", {kA, kOne}, kOne},
+                      {"neg.f64 %d, %a;", {kB}, kB | kQuiet},
+                      {"abs.f64 %d, %a;", {kB}, kB | kQuiet}});
+}
+
 TEST(Float, SpecialValues) {
   constexpr uint32_t kInfinity = 0x7F800000, kNan = 0x7FFFFFFF, kOne = 0x3F800000;
   constexpr uint32_t kMinus = 0x80000000, kSubnormal = 0x00000001, kMax = 0x7F7FFFFF;
@@ -253,6 +301,9 @@ TEST(Float, SpecialValues) {
                {"max.xorsign.abs.f32 %d, %a, %b;", {0xC0000000, kOne | kMinus}, 0x40000000},
                {"min.abs.f32 %d, %a, %b, %c;", {0xC0000000, 0xC0400000, 0x40800000}, 0x40000000},
                {"max.NaN.f32 %d, %a, %b, %c;", {kOne, kNan, kOne}, kNan},
+               {"neg.f32 %d, %a;", {0x7FC00000}, kNan},
+               {"abs.ftz.f32 %d, %a;", {0xFFC00005}, kNan},
+               {"copysign.f32 %d, %a, %b;", {kMinus, 0x7FC00000}, 0xFFC00000},
                {"copysign.f32 %d, %a, %b;", {kMinus, kOne}, kOne | kMinus},
                {"ex2.approx.ftz.f32 %d, %a;", {kSubnormal}, kOne},
                {"ex2.approx.f32 %d, %a;", {0x41200000}, 0x44800000},
@@ -270,7 +321,7 @@ TEST(Float, PropertiesOfNumbers) {
   const Values inputs = {0x7F800000, 0x7FC00000, 0x3F800000, 0x00000001, 0};
   const std::pair<const char*, uint32_t> cases[] = {{"finite", 0b11100}, {"infinite", 0b00001},
                                                     {"number", 0b11101}, {"notanumber", 0b00010},
-                                                    {"normal", 0b00100}, {"subnormal", 0b01000}};
+                                                    {"normal", 0b10100}, {"subnormal", 0b01000}};
   for (const auto& [property, expected] : cases) {
     const std::string code =
         std::string("testp.") + property + ".f32 %p, %a; selp.b32 %d, 1, 0, %p;";
@@ -368,6 +419,8 @@ TEST(Half, SpecialValues) {
                       {"fma.rn.relu.f16 %d, %a, %b, %c;", {0xBC00, 0x3C00, 0}, 0},
                       {"fma.rn.relu.bf16 %d, %a, %b, %c;", {0xBF80, 0x3F80, 0x7FC1}, 0x7FFF},
                       {"neg.f16 %d, %a;", {0x3C00}, 0xBC00},
+                      {"neg.f16 %d, %a;", {0xFE01}, 0x7FFF},
+                      {"abs.bf16 %d, %a;", {0xFF81}, 0x7FFF},
                       {"abs.bf16 %d, %a;", {0xBF80}, 0x3F80},
                       {"max.f16 %d, %a, %b;", {0x8000, 0x0000}, 0x0000},
                       {"max.NaN.bf16 %d, %a, %b;", {0xFFC0, 0x3F80}, 0x7FFF},

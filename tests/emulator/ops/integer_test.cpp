@@ -80,7 +80,7 @@ TEST(Integer, SumsAndProducts) {
 
 TEST(Integer, QuotientsAndDistances) {
   check_all("div", " %d, %a, %b;", [](Wide a, Wide b, Wide) { return b == 0 ? Wide{-1} : a / b; });
-  check_all("rem", " %d, %a, %b;", [](Wide a, Wide b, Wide) { return b == 0 ? a : a % b; });
+  check_all("rem", " %d, %a, %b;", [](Wide a, Wide b, Wide) { return b == 0 ? Wide{-1} : a % b; });
   check_all("sad", " %d, %a, %b, %c;",
             [](Wide a, Wide b, Wide c) { return c + (a < b ? b - a : a - b); });
   check_all("min", " %d, %a, %b;", [](Wide a, Wide b, Wide) { return std::min(a, b); });
@@ -171,6 +171,18 @@ TEST(BitField, ExtractAndInsert) {
       return result;
     });
   }
+}
+
+// Positions and lengths beyond a byte: cut to it in 32 bits, taken whole in 64.
+TEST(BitField, WholeOperands) {
+  const std::vector<Column> narrow = {{"b32", {0xF0, 0xF0}}, {"b32", {0x104, 0x80000004}}};
+  EXPECT_EQ(evaluate("bfe.u32 %d, %a, %b, 4;", "b32", narrow), (Values{0xF, 0xF}));
+  EXPECT_EQ(evaluate("bfi.b32 %d, %a, 0, %b, 8;", "b32", narrow), (Values{0xF00, 0xF00}));
+  const std::vector<Column> wide = {{"b64", {0x80000000000000F0, 0xF0}}, {"b32", {0x104, 0x104}}};
+  EXPECT_EQ(evaluate("bfe.u64 %d, %a, %b, 4;", "b64", wide), (Values{0, 0}));
+  EXPECT_EQ(evaluate("bfe.s64 %d, %a, %b, 4;", "b64", wide), (Values{~0ull, 0}));
+  EXPECT_EQ(evaluate("bfe.u64 %d, %a, 4, %b;", "b64", wide), (Values{0x080000000000000F, 0xF}));
+  EXPECT_EQ(evaluate("bfi.b64 %d, %a, 5, %b, 4;", "b64", wide), (Values{5, 5}));
 }
 
 TEST(BitField, Finding) {
