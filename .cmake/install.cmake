@@ -15,6 +15,8 @@ configure_package_config_file(.cmake/nibbleConfig.cmake.in ${PROJECT_BINARY_DIR}
   INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/nibbleConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
+# Found from the file's own place, so that the tree can be installed with any --prefix and moved.
+file(RELATIVE_PATH prefix_from_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(.cmake/nibble.pc.in ${PROJECT_BINARY_DIR}/nibble.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/nibbleConfig.cmake ${PROJECT_BINARY_DIR}/nibbleConfigVersion.cmake
   DESTINATION ${package_dir})
