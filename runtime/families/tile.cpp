@@ -15,7 +15,10 @@ using Origin = Constant::Origin;
 
 constexpr int kThreadChoices[] = {256, 128};
 constexpr int kRowChoices[] = {1, 2, 4, 8, 16, 32, 64, 128};
-constexpr int kBlockChoices[] = {2, 1, 4};
+// Reads are 16 elements a thread, so that more in flight pay; a thread that writes them pays for
+// each.
+constexpr int kInputBlockChoices[] = {2, 1, 4};
+constexpr int kOutputBlockChoices[] = {1, 2, 4};
 constexpr int kTypes[] = {0, 1, 2};
 constexpr std::string_view kTypeNames[] = {"f32", "f16", "bf16"};
 constexpr int kVectors[] = {16, 0, 32};
@@ -23,7 +26,8 @@ constexpr int kLayouts[] = {0, 1};
 constexpr std::string_view kLayoutNames[] = {"row_major", "128x4"};
 constexpr int kFlags[] = {0, 1};
 
-constexpr std::array<Constant, kTileConstants> constants_of(std::string_view element_label) {
+constexpr std::array<Constant, kTileConstants> constants_of(std::string_view element_label,
+                                                            std::span<const int> block_choices) {
   return {{
       {"kThreads", "threads", "threads of a thread block", Origin::kTuned, kThreadChoices, {}},
       {"kRowsPerTile", "rows", "rows of a tile", Origin::kTuned, kRowChoices, {}},
@@ -31,7 +35,7 @@ constexpr std::array<Constant, kTileConstants> constants_of(std::string_view ele
        "blocks",
        "16-element blocks in flight in a thread",
        Origin::kTuned,
-       kBlockChoices,
+       block_choices,
        {}},
       {"kElementType", element_label, "type of the matrix that is not NVFP4", Origin::kProblem,
        kTypes, kTypeNames},
@@ -44,8 +48,8 @@ constexpr std::array<Constant, kTileConstants> constants_of(std::string_view ele
   }};
 }
 
-constexpr auto kInputConstants = constants_of("input");
-constexpr auto kOutputConstants = constants_of("output");
+constexpr auto kInputConstants = constants_of("input", kInputBlockChoices);
+constexpr auto kOutputConstants = constants_of("output", kOutputBlockChoices);
 constexpr Constant kScaleLayoutConstant{"kScaleLayout",   "layout", "layout of the scales",
                                         Origin::kProblem, kLayouts, kLayoutNames};
 constexpr Constant kE2m1ConversionConstant{

@@ -72,6 +72,7 @@ std::vector<std::string> candidates(const std::string& path) {
       all.push_back(folder + "/" + name);
   };
   add_folder(own_folder());
+  add_folder(own_folder() + "/../lib");  // of a program that nibble is linked into
   for (const char* name : {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"})
     all.emplace_back(name);
   for (const char* variable : {"CUDA_HOME", "CUDA_PATH"}) {
@@ -81,7 +82,8 @@ std::vector<std::string> candidates(const std::string& path) {
   return all;
 }
 
-// NVRTC opens its built-in functions by this name from its own folder.
+// NVRTC opens its built-in functions by this bare name when it first compiles. Loaded here by their
+// path, before any compile, they are found wherever NVRTC lies.
 std::string builtins_digest(const std::string& nvrtc_path, int major, int minor) {
   const std::filesystem::path folder = std::filesystem::path(nvrtc_path).parent_path();
   const std::string name =
