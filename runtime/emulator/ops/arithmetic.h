@@ -45,6 +45,21 @@ void elements(Warp& warp, const Inst& inst, F f) {
   (std::index_sequence_for<S...>{});
 }
 
+// Bit `lane` of the result: f(lane). Bytes first, so that the loop vectorises.
+template <class F>
+uint32_t mask_of_lanes(F f) {
+  alignas(32) uint8_t one[kWarpSize];
+  for (int lane = 0; lane < kWarpSize; ++lane) one[lane] = static_cast<uint8_t>(f(lane));
+  uint32_t mask = 0;
+  for (int first = 0; first < kWarpSize; first += 8) {
+    uint64_t bytes = 0;
+    for (int i = 0; i < 8; ++i) bytes |= uint64_t{one[first + i]} << (8 * i);
+    constexpr uint64_t kGather = 0x0102040810204080;  // moves bit 8 i to bit 56 + i
+    mask |= static_cast<uint32_t>(bytes * kGather >> 56) << first;
+  }
+  return mask;
+}
+
 // The parts of a spelling, joined.
 template <class... Part>
 std::string joined(const Part&... part) {

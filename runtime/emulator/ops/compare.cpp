@@ -46,19 +46,9 @@ Comparison comparison_of(uint8_t choice) {
   return static_cast<Comparison>(choice);
 }
 
-// Bit i of the result: f(a[i * stride], b[i * stride]).
-template <class T, class F>
-uint32_t mask_of(const T* a, const T* b, int stride, F f) {
-  uint32_t mask = 0;
-  for (int lane = 0; lane < kWarpSize; ++lane) {
-    mask |= static_cast<uint32_t>(f(a[lane * stride], b[lane * stride])) << lane;
-  }
-  return mask;
-}
-
 template <class T>
-uint32_t compare_numbers(const T* a, const T* b, int stride, Comparison comparison) {
-  auto mask = [=](auto f) { return mask_of(a, b, stride, f); };
+uint32_t compare_numbers(const T* a, const T* b, Comparison comparison) {
+  auto mask = [=](auto f) { return mask_of_lanes([=](int lane) { return f(a[lane], b[lane]); }); };
   switch (comparison) {
     case Comparison::kEqual:
       return mask([](T x, T y) { return x == y; });
@@ -98,19 +88,40 @@ uint32_t compare(Warp& warp, const Inst& inst, int first, bool ftz, int element 
   const Comparison comparison = comparison_of<T>(inst.choice[0]);
   const T* a = warp.reg<const T>(inst.arg[first]) + element;
   const T* b = warp.reg<const T>(inst.arg[first + 1]) + element;
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, Bfloat> || std::is_same_v<T, float>) {
+  if constexpr (!kIsFloating<T> || std::is_same_v<T, double>) {
+    return compare_numbers(a, b, comparison);
+  } else {
+    if constexpr (std::is_same_v<T, float>) {
+      if (!ftz) return compare_numbers(a, b, comparison);
+    }
     float x[kWarpSize], y[kWarpSize];
     for (int lane = 0; lane < kWarpSize; ++lane) {
       x[lane] = to_float(ftz ? flush(a[lane * n]) : a[lane * n]);
       y[lane] = to_float(ftz ? flush(b[lane * n]) : b[lane * n]);
     }
-    return compare_numbers(x, y, 1, comparison);
-  } else {
-    return compare_numbers(a, b, n, comparison);
+    return compare_numbers(x, y, comparison);
   }
 }
 
 // The two spellings of every comparison: `op{.ftz}` and `op.BoolOp{.ftz}`, with a predicate c.
+bool has_lane(uint32_t mask, int lane) { return (mask & (1u << lane)) != 0; }
+
+// d = f(lane) for every active lane.
+template <class D, class F>
+void store_lanes(Warp& warp, const Inst& inst, F f) {
+  alignas(64) D result[kWarpSize];
+  for (int lane = 0; lane < kWarpSize; ++lane) result[lane] = f(lane);
+  D* d = warp.reg<D>(inst.arg[0]);
+  if (warp.active == kAllLanes) {
+    std::memcpy(d, result, sizeof result);
+  } else {
+    for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
+      const int lane = std::countr_zero(rest);
+      d[lane] = result[lane];
+    }
+  }
+}
+
 enum class Form { kPlain, kCombined };
 
 template <class T, Form form>
@@ -158,22 +169,17 @@ template <class T, class D, D yes, Form form>
 void set_value(Warp& warp, const Inst& inst) {
   const uint32_t compared = compare<T>(warp, inst, 1, flushes<T, form>(inst));
   const uint32_t mask = combine<form>(warp, inst, compared, 3);
-  D* d = warp.reg<D>(inst.arg[0]);
-  for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
-    const int lane = std::countr_zero(rest);
-    d[lane] = ((mask >> lane) & 1) != 0 ? yes : D{0};
-  }
+  store_lanes<D>(warp, inst, [=](int lane) { return select(has_lane(mask, lane), yes, D{0}); });
 }
 template <class H, uint16_t yes, Form form>
 void set_pair(Warp& warp, const Inst& inst) {
   const bool ftz = flushes<H, form>(inst);
   const uint32_t low = combine<form>(warp, inst, compare<H, 2>(warp, inst, 1, ftz, 0), 3);
   const uint32_t high = combine<form>(warp, inst, compare<H, 2>(warp, inst, 1, ftz, 1), 3);
-  uint32_t* d = warp.reg<uint32_t>(inst.arg[0]);
-  for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
-    const int lane = std::countr_zero(rest);
-    d[lane] = ((high >> lane) & 1) * (uint32_t{yes} << 16) + ((low >> lane) & 1) * yes;
-  }
+  store_lanes<uint32_t>(warp, inst, [=](int lane) {
+    return select(has_lane(high, lane), uint32_t{yes} << 16, 0u) |
+           select(has_lane(low, lane), uint32_t{yes}, 0u);
+  });
 }
 
 constexpr uint16_t kHalfOne = 0x3C00;
@@ -207,12 +213,15 @@ void append_form(Rows& rows, const Source& source) {
   };
   row("u32", 50, set_value<T, uint32_t, 0xFFFFFFFF, form>);
   row("s32", 50, set_value<T, uint32_t, 0xFFFFFFFF, form>);
-  row("f32", 50, set_value<T, uint32_t, kFloatOne, form>);
-  row("f16", 53, set_value<T, uint16_t, kHalfOne, form>);
   row("bf16", 90, set_value<T, uint16_t, kBfloatOne, form>);
+  if constexpr (!std::is_same_v<T, Bfloat>) {
+    row("f16", 53, set_value<T, uint16_t, kHalfOne, form>);
+  }
   if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, Bfloat>) {
     row("u16", 53, set_value<T, uint16_t, 0xFFFF, form>);
     row("s16", 53, set_value<T, uint16_t, 0xFFFF, form>);
+  } else {
+    row("f32", 50, set_value<T, uint32_t, kFloatOne, form>);
   }
 }
 template <class T>
@@ -250,19 +259,8 @@ void select_by_predicate(Warp& warp, const Inst& inst) {
   const uint32_t mask = warp.predicate(inst.arg[3]);
   const U* a = warp.reg<const U>(inst.arg[1]);
   const U* b = warp.reg<const U>(inst.arg[2]);
-  U result[kWarpSize];
-  for (int lane = 0; lane < kWarpSize; ++lane) {
-    result[lane] = select(((mask >> lane) & 1) != 0, a[lane], b[lane]);
-  }
-  U* d = warp.reg<U>(inst.arg[0]);
-  if (warp.active == kAllLanes) {
-    std::memcpy(d, result, sizeof result);
-  } else {
-    for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
-      const int lane = std::countr_zero(rest);
-      d[lane] = result[lane];
-    }
-  }
+  store_lanes<U>(warp, inst,
+                 [=](int lane) { return select(has_lane(mask, lane), a[lane], b[lane]); });
 }
 
 template <class U>

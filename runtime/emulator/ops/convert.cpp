@@ -139,6 +139,10 @@ constexpr Kind kind_of() {
   return sizeof(D) > sizeof(S) ? Kind::kWiden : Kind::kNarrow;
 }
 
+// Whether programs hold it in registers of its own width: bytes stand in wider ones.
+template <class T>
+constexpr bool kHasRegisters = sizeof(T) > 1;
+
 // One value, by the rounding and the modifiers of the instruction.
 struct Modifiers {
   bool ftz = false;
@@ -165,36 +169,58 @@ D convert_value(S source, Rounding rounding, const Modifiers& modifiers) {
   if constexpr (kIsFloating<D>) return modifiers.sat ? saturate(result) : result;
 }
 
-// f32 to f16 and bf16 also have {.relu} and {.satfinite}.
+template <class T, class D, class S>
+constexpr bool kEither = std::is_same_v<D, T> || std::is_same_v<S, T>;
+
+// The modifiers that a pair of types has, each a group, in this order: {.ftz} where one is f32,
+// {.sat} without bf16, {.relu} and {.satfinite} from f32 to f16 and bf16.
+template <class D, class S>
+constexpr bool kHasFtz = kEither<float, D, S>;
+template <class D, class S>
+constexpr bool kHasSat = !kEither<Bfloat, D, S>;
 template <class D, class S>
 constexpr bool kHasLimits = std::is_same_v<S, float>&& kind_of<D, S>() == Kind::kNarrow;
 
-// Groups: rounding, {.ftz}, {.sat}, and the limits. The plain form of the rounding that
-// compilers emit has a loop of its own, which vectorises.
+template <class D, class S>
+Modifiers modifiers_of(const Inst& inst, int first_group) {
+  int group = first_group;
+  Modifiers modifiers;
+  if constexpr (kHasFtz<D, S>) modifiers.ftz = chosen(inst, group++);
+  if constexpr (kHasSat<D, S>) modifiers.sat = chosen(inst, group++);
+  if constexpr (kHasLimits<D, S>) {
+    modifiers.options = {.relu = chosen(inst, group), .satfinite = chosen(inst, group + 1)};
+  }
+  return modifiers;
+}
+template <class D, class S>
+std::string modifier_groups() {
+  return joined(kHasFtz<D, S> ? "{.ftz}" : "", kHasSat<D, S> ? "{.sat}" : "",
+                kHasLimits<D, S> ? "{.relu}{.satfinite}" : "");
+}
+
+// Groups: rounding, then the modifiers. What compilers emit most, without modifiers and in
+// registers of the types' widths, has a loop of its own, which vectorises.
 template <class D, class S>
 void convert_rounded(Warp& warp, const Inst& inst) {
   constexpr Rounding kUsual =
       kind_of<D, S>() == Kind::kToInteger ? Rounding::kZero : Rounding::kNearestEven;
   const Rounding rounding = rounding_of(inst, 0);
-  Modifiers modifiers{.ftz = chosen(inst, 1), .sat = chosen(inst, 2), .options = {}};
-  if constexpr (kHasLimits<D, S>) {
-    modifiers.options = {.relu = chosen(inst, 3), .satfinite = chosen(inst, 4)};
-  }
+  const Modifiers modifiers = modifiers_of<D, S>(inst, 1);
   const bool plain =
       !modifiers.ftz && !modifiers.sat && !modifiers.options.relu && !modifiers.options.satfinite;
-  if (rounding == kUsual && plain) {
-    converted<D, S>(warp, inst, [](S x) { return convert_value<D>(x, kUsual, Modifiers{}); });
-  } else {
-    lane_by_lane<D, S>(warp, inst, [&](S x) { return convert_value<D>(x, rounding, modifiers); });
+  if constexpr (kHasRegisters<D> && kHasRegisters<S>) {
+    if (rounding == kUsual && plain && fits<D, S>(inst)) {
+      return lanes<D, S>(warp, inst, [](S x) { return convert_value<D>(x, kUsual, Modifiers{}); });
+    }
   }
+  lane_by_lane<D, S>(warp, inst, [&](S x) { return convert_value<D>(x, rounding, modifiers); });
 }
 
-// Groups {.ftz}, {.sat}: no rounding happens.
+// No rounding happens.
 template <class D, class S>
 void convert_exactly(Warp& warp, const Inst& inst) {
-  const bool ftz = chosen(inst, 0);
-  const bool sat = chosen(inst, 1);
-  converted<D, S>(warp, inst, [=](S source) {
+  const auto [ftz, sat, options] = modifiers_of<D, S>(inst, 0);
+  converted<D, S>(warp, inst, [ftz = ftz, sat = sat](S source) {
     const S x = flush_operand(source, ftz);
     D result;
     if constexpr (std::is_same_v<D, Bfloat>) {
@@ -211,19 +237,19 @@ void convert_exactly(Warp& warp, const Inst& inst) {
 // Group {.sat}.
 template <class D, class S>
 void convert_integers(Warp& warp, const Inst& inst) {
-  if (chosen(inst, 0)) {
-    converted<D, S>(warp, inst, saturate_integer<D, S>);
+  if (chosen(inst, 0)) return lane_by_lane<D, S>(warp, inst, saturate_integer<D, S>);
+  auto cut = [](S x) { return static_cast<D>(x); };
+  if constexpr (kHasRegisters<D> && kHasRegisters<S>) {
+    converted<D, S>(warp, inst, cut);
   } else {
-    converted<D, S>(warp, inst, [](S x) { return static_cast<D>(x); });
+    lane_by_lane<D, S>(warp, inst, cut);
   }
 }
 
 template <class D, class S>
 uint32_t lowest_target() {
-  constexpr bool kBfloat = std::is_same_v<D, Bfloat> || std::is_same_v<S, Bfloat>;
-  constexpr bool kSingle = std::is_same_v<D, float> || std::is_same_v<S, float>;
-  if (!kBfloat) return 50;
-  return kSingle ? 80 : 90;
+  if (!kEither<Bfloat, D, S>) return 50;
+  return kEither<float, D, S> ? 80 : 90;
 }
 
 template <class D, class S>
@@ -232,25 +258,21 @@ void append_conversion(Rows& rows) {
   const std::string a(type_name<S>());
   const std::string types = "." + d + "." + a + " d:" + d + ", a";
   const Requires target{lowest_target<D, S>()};
-  auto row = [&](const char* modifiers, Body body) {
-    rows.push_back({"cvt" + std::string(modifiers) + types, target, body});
+  auto row = [&](const char* rounding, Body body) {
+    rows.push_back({joined("cvt", rounding, modifier_groups<D, S>(), types), target, body});
   };
   constexpr Kind kKind = kind_of<D, S>();
-  if constexpr (kKind == Kind::kIntegers) {
-    row("{.sat}", convert_integers<D, S>);
-  } else if constexpr (kKind == Kind::kFromInteger) {
-    row(".{rn,rz,rm,rp}{.ftz}{.sat}", convert_rounded<D, S>);
+  if constexpr (kEither<Bfloat, D, S> && (sizeof(D) == 1 || sizeof(S) == 1)) {
+    return;  // the one pair that PTX leaves out
+  } else if constexpr (kKind == Kind::kIntegers) {
+    row("", convert_integers<D, S>);
+  } else if constexpr (kKind == Kind::kFromInteger || kKind == Kind::kNarrow) {
+    row(".{rn,rz,rm,rp}", convert_rounded<D, S>);
   } else if constexpr (kKind == Kind::kToInteger) {
-    row(".{rni,rzi,rmi,rpi}{.ftz}{.sat}", convert_rounded<D, S>);
-  } else if constexpr (kKind == Kind::kWiden) {
-    row("{.ftz}{.sat}", convert_exactly<D, S>);
-  } else if constexpr (kKind == Kind::kSame) {
-    row(".{rni,rzi,rmi,rpi}{.ftz}{.sat}", convert_rounded<D, S>);
-    row("{.ftz}{.sat}", convert_exactly<D, S>);
-  } else if constexpr (kHasLimits<D, S>) {
-    row(".{rn,rz,rm,rp}{.ftz}{.sat}{.relu}{.satfinite}", convert_rounded<D, S>);
+    row(".{rni,rzi,rmi,rpi}", convert_rounded<D, S>);
   } else {
-    row(".{rn,rz,rm,rp}{.ftz}{.sat}", convert_rounded<D, S>);
+    if constexpr (kKind == Kind::kSame) row(".{rni,rzi,rmi,rpi}", convert_rounded<D, S>);
+    row("", convert_exactly<D, S>);
   }
 }
 

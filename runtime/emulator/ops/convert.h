@@ -42,14 +42,19 @@ void lane_by_lane(Warp& warp, const Inst& inst, F f) {
   (std::index_sequence_for<S...>{});
 }
 
-// The same, through lanes() where no register is wider than its type.
-template <class D, class... S, class F>
-void converted(Warp& warp, const Inst& inst, F f) {
-  const bool fits = [&]<size_t... I>(std::index_sequence<I...>) {
+// Whether no register is wider than its type.
+template <class D, class... S>
+bool fits(const Inst& inst) {
+  return [&]<size_t... I>(std::index_sequence<I...>) {
     return inst.arg[0].width == sizeof(D) && ((inst.arg[I + 1].width == sizeof(S)) && ...);
   }
   (std::index_sequence_for<S...>{});
-  if (fits) {
+}
+
+// The same as lane_by_lane(), through lanes() where the registers fit.
+template <class D, class... S, class F>
+void converted(Warp& warp, const Inst& inst, F f) {
+  if (fits<D, S...>(inst)) {
     lanes<D, S...>(warp, inst, f);
   } else {
     lane_by_lane<D, S...>(warp, inst, f);

@@ -167,12 +167,9 @@ bool has_property(T x, Property property) {
 template <class T>
 void test_property(Warp& w, const Inst& i) {
   const T* a = w.reg<const T>(i.arg[1]);
-  uint32_t mask = 0;
-  for (int lane = 0; lane < kWarpSize; ++lane) {
-    mask |= static_cast<uint32_t>(has_property(a[lane], static_cast<Property>(i.choice[0])))
-            << lane;
-  }
-  w.set_predicate(i.arg[0], mask);
+  const auto property = static_cast<Property>(i.choice[0]);
+  w.set_predicate(i.arg[0],
+                  mask_of_lanes([=](int lane) { return has_property(a[lane], property); }));
 }
 
 void append_sign_rows(Rows& rows) {

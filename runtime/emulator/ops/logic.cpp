@@ -39,39 +39,53 @@ void append_unary(Rows& rows, const std::string& opcode, F) {
 // Shift amounts beyond the width give zeros, or copies of the sign.
 template <class T>
 T shift_left(T a, uint32_t b) {
-  return b < 8 * sizeof(T) ? static_cast<T>(static_cast<uint64_t>(a) << b) : T{0};
+  using Wide =
+      std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;  // no wider: vectors are full
+  const Wide shifted = Wide{a} << (b & (8 * sizeof(Wide) - 1));
+  return select(b < 8 * sizeof(T), static_cast<T>(shifted), T{0});
 }
 template <class T>
 T shift_right(T a, uint32_t b) {
   constexpr uint32_t kTop = 8 * sizeof(T) - 1;
   const T shifted = static_cast<T>(a >> std::min(b, kTop));
-  return std::is_signed_v<T> || b <= kTop ? shifted : T{0};
+  if constexpr (std::is_signed_v<T>) return shifted;
+  return select(b <= kTop, shifted, T{0});
 }
 
 // The upper (left) or lower (right) word of {b, a} shifted by c: modulo 32, or clamped to 32.
 uint32_t funnel(uint32_t a, uint32_t b, uint32_t c, bool left, bool clamp) {
-  const uint32_t amount = clamp ? std::min(c, 32u) : c & 31;
-  const uint64_t both = uint64_t{b} << 32 | a;
-  return static_cast<uint32_t>(left ? both << amount >> 32 : both >> amount);
+  const uint32_t n = c & 31;
+  const uint32_t shifted =
+      left ? b << n | a >> 1 >> (31 - n) : a >> n | b << 1 << (31 - n);  // the other's by 32 - n
+  return select(clamp && c >= 32, left ? a : b, shifted);
 }
 
-uint32_t lookup(uint32_t a, uint32_t b, uint32_t c, uint32_t table) {
-  uint32_t result = 0;
-  for (uint32_t i = 0; i < 8; ++i) {
-    const uint32_t term =
-        ((i & 4) != 0 ? a : ~a) & ((i & 2) != 0 ? b : ~b) & ((i & 1) != 0 ? c : ~c);
-    result |= ((table >> i) & 1) != 0 ? term : 0;
+// A table of eight bits, that of a = 4, b = 2, c = 1 summed, as the exclusive or of products of a,
+// b and c: bit i of `terms` says whether the product of i's letters is among them.
+class Lookup {
+ public:
+  explicit Lookup(uint32_t table) {
+    uint32_t terms = table;
+    terms ^= (terms & 0x55) << 1;
+    terms ^= (terms & 0x33) << 2;
+    terms ^= (terms & 0x0F) << 4;
+    for (int i = 0; i < 8; ++i) term_[i] = 0 - ((terms >> i) & 1);
   }
-  return result;
-}
+  uint32_t operator()(uint32_t a, uint32_t b, uint32_t c) const {
+    const uint32_t with_a = (((term_[7] & c) ^ term_[6]) & b) ^ (term_[5] & c) ^ term_[4];
+    const uint32_t without_a = (((term_[3] & c) ^ term_[2]) & b) ^ (term_[1] & c) ^ term_[0];
+    return (with_a & a) ^ without_a;
+  }
+
+ private:
+  uint32_t term_[8];  // all ones or zero
+};
 void lookup_lanes(Warp& warp, const Inst& inst, const Arg& d, int first, uint32_t* result) {
   const uint32_t* a = warp.reg<const uint32_t>(inst.arg[first]);
   const uint32_t* b = warp.reg<const uint32_t>(inst.arg[first + 1]);
   const uint32_t* c = warp.reg<const uint32_t>(inst.arg[first + 2]);
-  const uint32_t table = warp.reg<const uint32_t>(inst.arg[first + 3])[0];
-  for (int lane = 0; lane < kWarpSize; ++lane) {
-    result[lane] = lookup(a[lane], b[lane], c[lane], table);
-  }
+  const Lookup lookup(warp.reg<const uint32_t>(inst.arg[first + 3])[0]);
+  for (int lane = 0; lane < kWarpSize; ++lane) result[lane] = lookup(a[lane], b[lane], c[lane]);
   if (d.offset == kNoArg) return;
   for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
@@ -141,18 +155,15 @@ void append_logic_rows(Rows& rows) {
                   }});
   append_shift_rows(rows);
   rows.push_back({"lop3.b32 d, a, b, c, immLut", {}, [](Warp& w, const Inst& i) {
-                    uint32_t result[kWarpSize];
-                    lookup_lanes(w, i, i.arg[0], 1, result);
+                    const Lookup lookup(w.reg<const uint32_t>(i.arg[4])[0]);
+                    lanes<uint32_t, uint32_t, uint32_t, uint32_t>(w, i, lookup);
                   }});
   rows.push_back(
       {"lop3.{or,and}.b32 d|p:pred, a, b, c, immLut, q:pred", {70}, [](Warp& w, const Inst& i) {
          uint32_t result[kWarpSize];
-         uint32_t nonzero = 0;
          const uint32_t q = w.predicate(i.arg[6]);
          lookup_lanes(w, i, i.arg[0], 2, result);
-         for (int lane = 0; lane < kWarpSize; ++lane) {
-           nonzero |= static_cast<uint32_t>(result[lane] != 0) << lane;
-         }
+         const uint32_t nonzero = mask_of_lanes([&](int lane) { return result[lane] != 0; });
          w.set_predicate(i.arg[1], i.choice[0] == 0 ? nonzero | q : nonzero & q);
        }});
   rows.push_back(

@@ -115,10 +115,19 @@ TEST(Compare, SetPredicateOfEveryTypeAndOperator) {
 TEST(Compare, SetOfEveryType) {
   for (const Source& source : sources()) {
     const auto [a, b] = pairs(source.values, 4000);
-    const std::pair<std::string, uint64_t> kinds[] = {{"u32", 0xFFFFFFFF}, {"f32", 0x3F800000}};
-    for (const auto& [kind, yes] : kinds) {
+    struct Kind {
+      std::string name, reg;
+      uint64_t yes;
+    };
+    std::vector<Kind> kinds = {{"u32", "b32", 0xFFFFFFFF}, {"bf16", "b16", 0x3F80}};
+    if (source.type == "f16") {
+      kinds.push_back({"f16", "b16", 0x3C00});
+    } else if (source.type != "bf16") {
+      kinds.push_back({"f32", "b32", 0x3F800000});
+    }
+    for (const auto& [kind, reg, yes] : kinds) {
       const std::string code = "set.ne." + kind + "." + source.type + " %d, %a, %b;";
-      const Values results = evaluate(code, "b32", {{source.reg, a}, {source.reg, b}});
+      const Values results = evaluate(code, reg, {{source.reg, a}, {source.reg, b}});
       for (size_t i = 0; i < a.size(); ++i) {
         ASSERT_EQ(results[i], holds("ne", source.order(a[i], b[i])) ? yes : 0) << code;
       }

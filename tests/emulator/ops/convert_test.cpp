@@ -63,6 +63,7 @@ template <class Value>
 void check_to_integers(const std::string& type, const std::string& reg, const Values& inputs,
                        Value value) {
   for (const Integer& d : kIntegers) {
+    if (type == "bf16" && d.bits == 8) continue;  // a pair that PTX leaves out
     for (const std::string mode : {"rni", "rzi", "rmi", "rpi"}) {
       const std::string code = "cvt." + mode + "." + d.name + "." + type + " %d, %a;";
       const Values results = evaluate(code, "b64", {{reg, inputs}});
@@ -139,12 +140,15 @@ TEST(Convert, IntegersToFloats) {
       const std::string tail = "." + s.name + " %d, %a;";
       const Values f32 = evaluate(head + "f32" + tail, "b32", {{"b64", inputs}});
       const Values f64 = evaluate(head + "f64" + tail, "b64", {{"b64", inputs}});
-      const Values bf16 = evaluate(head + "bf16" + tail, "b16", {{"b64", inputs}});
+      Values bf16(inputs.size());
+      if (s.bits != 8) bf16 = evaluate(head + "bf16" + tail, "b16", {{"b64", inputs}});
       for (size_t i = 0; i < inputs.size(); ++i) {
         const Wide x = s.number(inputs[i]);
         ASSERT_EQ(as_float(f32[i]), on_grid(x, 24, mode)) << head << tail << inputs[i];
         ASSERT_EQ(as_double(f64[i]), on_grid(x, 53, mode)) << head << tail << inputs[i];
-        ASSERT_EQ(as_float(bf16[i] << 16), on_grid(x, 8, mode)) << head << tail << inputs[i];
+        if (s.bits != 8) {
+          ASSERT_EQ(as_float(bf16[i] << 16), on_grid(x, 8, mode)) << head << tail << inputs[i];
+        }
       }
     }
   }
