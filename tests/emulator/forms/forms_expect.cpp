@@ -288,13 +288,17 @@ void copies_256_bits(const uint64_t* in, uint64_t* out) {
   }
 }
 
-// 10 bits of mantissa in a 32-bit pattern. Outputs: .rn, .rz, .rn.relu, .rz.relu.
+void copies_64_bits(const uint64_t* in, uint64_t* out) {
+  for (int copy = 0; copy < 10; ++copy) std::copy(in, in + 2, out + 2 * copy);
+}
+
+// 10 bits of mantissa in a 32-bit pattern, the others zero. Outputs: .rn, .rz, .rn.relu, .rz.relu.
 void tf32_satfinite(const uint64_t* in, uint64_t* out) {
   constexpr double kLargest = 0x1.FFCp127;
   const float x = f32(in[0]);
   for (int k = 0; k < 4; ++k) {
     if (std::isnan(x) || (k >= 2 && std::signbit(x))) {
-      out[k] = std::isnan(x) ? kNan : 0;
+      out[k] = std::isnan(x) ? kNan & ~uint64_t{0x1FFF} : 0;
       continue;
     }
     const auto magnitude = static_cast<double>(std::fabs(x));
@@ -355,6 +359,7 @@ const std::map<std::string, Element>& elements() {
       {"fma_f32_bf16", mixed(Operation::kFma, f32_of_bf16)},
       {"vectors_256_bits", vectors_256_bits},
       {"copies_256_bits", copies_256_bits},
+      {"copies_64_bits", copies_64_bits},
       {"tf32_satfinite", tf32_satfinite},
   };
   return kElements;
