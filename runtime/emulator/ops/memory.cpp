@@ -244,6 +244,7 @@ void create_policy(Warp& warp, const Inst& inst) {
 // Vectors of up to 16 bytes; sm_100 has those of 32.
 constexpr const char* kVectors[] = {"{.v2,.v4}.{b8,b16,b32,u8,u16,u32,s8,s16,s32,f32}",
                                     "{.v2}.{b64,u64,s64,f64}"};
+constexpr const char* kScalars = ".{b8,b16,b32,b64,u8,u16,u32,u64,s8,s16,s32,s64,f32,f64}";
 constexpr const char* kLongVectors[] = {".v8.{b32,u32,s32,f32}", ".v4.{b64,u64,s64,f64}"};
 constexpr const char* kLoadSpaces =
     "{.global,.shared,.shared::cta,.shared::cluster,.local,.const,.param,.param::entry,"
@@ -260,20 +261,24 @@ struct Form {
   std::string start;
   Requires target;
   bool is_ordered;
+  bool has_vectors = true;
 };
 
-// Every vector and type of `forms`, with the operands given for vectors and for .b128.
+// Every vector and type of `forms`, with the operands given for vectors and for single values.
 void append_forms(Rows& rows, std::span<const Form> forms, const char* vector_operands,
                   const char* operands, Select plain, Select ordered) {
   for (const Form& form : forms) {
     const Select select = form.is_ordered ? ordered : plain;
-    for (const char* vectors : kVectors) {
-      rows.push_back({form.start + vectors + vector_operands, form.target, nullptr, select});
+    auto row = [&](const char* types, const char* arguments, Requires target) {
+      rows.push_back({form.start + types + arguments, target, nullptr, select});
+    };
+    if (form.has_vectors) {
+      for (const char* vectors : kVectors) row(vectors, vector_operands, form.target);
+      for (const char* vectors : kLongVectors) row(vectors, vector_operands, {100});
+    } else {
+      row(kScalars, operands, form.target);
     }
-    for (const char* vectors : kLongVectors) {
-      rows.push_back({form.start + vectors + vector_operands, {100}, nullptr, select});
-    }
-    rows.push_back({form.start + ".b128" + operands, {70}, nullptr, select});
+    row(".b128", operands, {70});
   }
 }
 
@@ -286,7 +291,7 @@ void append_loads(Rows& rows) {
       {"ld{.weak}" + space + ".{ca,cg,cs,lu,cv}{.L2::cache_hint}" + prefetch, {}, false},
       {"ld.volatile" + space + prefetch, {}, true},
       {"ld.{relaxed,acquire}" + (kScopes + space) + hints + prefetch, {70}, true},
-      {"ld.mmio.relaxed.sys{.global}", {70}, true},
+      {"ld.mmio.relaxed.sys{.global}", {70}, true, false},
       {"ld.global{.ca,.cg,.cs}.nc" + hints + prefetch, {}, false},
   };
   append_forms(rows, kForms, " {d}, [a], policy?:b64", " d, [a], policy?:b64", select_load,
@@ -304,7 +309,7 @@ void append_stores(Rows& rows) {
       {"st{.weak}" + space + ".{wb,cg,cs,wt}{.L2::cache_hint}", {}, false},
       {"st.volatile" + space, {}, true},
       {"st.{relaxed,release}" + (kScopes + space) + hints, {70}, true},
-      {"st.mmio.relaxed.sys{.global}", {70}, true},
+      {"st.mmio.relaxed.sys{.global}", {70}, true, false},
   };
   append_forms(rows, kForms, " [a], {b}, policy?:b64", " [a], b, policy?:b64", select_store,
                select_ordered<select_store>);

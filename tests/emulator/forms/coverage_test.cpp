@@ -16,8 +16,9 @@ namespace nibble::forms {
 namespace {
 
 // Lower these when forms are added; never raise them.
-constexpr size_t kMissedOnCard = 2;      // rows that sm_90a has: trap and brkpt end a launch
-constexpr size_t kMissedElsewhere = 11;  // rows of later targets
+constexpr size_t kMissedOnCard = 2;  // rows that sm_90a has: trap and brkpt end a launch
+constexpr size_t kMissedElsewhere =
+    7;  // rows of later targets: cvt.rs, which the tests of ops/ cover
 
 constexpr uint64_t kMemory = uint64_t{1} << 26;
 
