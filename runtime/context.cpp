@@ -98,12 +98,15 @@ Result<Buffer> Context::allocate(int64_t bytes) {
 
 namespace {
 
-// Runs one driver call on the stream in the context's CUDA context.
+// Runs one driver call over `bytes` on the stream in the context's CUDA context.
 template <class Call>
-Status on_stream(const ContextState& state, Stream stream, std::string_view name, bool wait,
-                 Call call) {
+Status on_stream(const ContextState& state, Stream stream, std::string_view name, int64_t bytes,
+                 bool wait, Call call) {
   return guarded([&]() -> Status {
     NIBBLE_TRY(state.require_device());
+    if (bytes < 0) {
+      return {Code::kInvalidArgument, "bytes = " + std::to_string(bytes) + ": must be >= 0"};
+    }
     const CurrentContext current(state.driver(), state.device.context);
     NIBBLE_TRY(state.driver().check(call(state.driver()), name));
     if (!wait) return {};
@@ -114,25 +117,25 @@ Status on_stream(const ContextState& state, Stream stream, std::string_view name
 }  // namespace
 
 Status Context::copy_to_device(DevicePointer to, const void* from, int64_t bytes, Stream stream) {
-  return on_stream(*state_, stream, "cuMemcpyHtoDAsync", true, [&](const DriverApi& driver) {
+  return on_stream(*state_, stream, "cuMemcpyHtoDAsync", bytes, true, [&](const DriverApi& driver) {
     return driver.cuMemcpyHtoDAsync(to, from, static_cast<size_t>(bytes), stream);
   });
 }
 
 Status Context::copy_to_host(void* to, DevicePointer from, int64_t bytes, Stream stream) {
-  return on_stream(*state_, stream, "cuMemcpyDtoHAsync", true, [&](const DriverApi& driver) {
+  return on_stream(*state_, stream, "cuMemcpyDtoHAsync", bytes, true, [&](const DriverApi& driver) {
     return driver.cuMemcpyDtoHAsync(to, from, static_cast<size_t>(bytes), stream);
   });
 }
 
 Status Context::fill(DevicePointer to, uint8_t value, int64_t bytes, Stream stream) {
-  return on_stream(*state_, stream, "cuMemsetD8Async", false, [&](const DriverApi& driver) {
+  return on_stream(*state_, stream, "cuMemsetD8Async", bytes, false, [&](const DriverApi& driver) {
     return driver.cuMemsetD8Async(to, value, static_cast<size_t>(bytes), stream);
   });
 }
 
 Status Context::synchronize(Stream stream) {
-  return on_stream(*state_, stream, "cuStreamSynchronize", false,
+  return on_stream(*state_, stream, "cuStreamSynchronize", 0, false,
                    [&](const DriverApi& driver) { return driver.cuStreamSynchronize(stream); });
 }
 

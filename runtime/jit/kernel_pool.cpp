@@ -107,19 +107,20 @@ Result<KernelImage> KernelPool::compile(const KernelSpec& spec, const Source& so
   return image;
 }
 
-Result<KernelImage> KernelPool::image_without_compiler(const Source& source, const Status& why) {
+Result<KernelPool::FoundImage> KernelPool::image_without_compiler(const Source& source,
+                                                                  const Status& why) {
   if (const auto key = store_.get(last_compiled_key(source.key_without_compiler))) {
     if (const auto bytes = store_.get(*key)) {
       if (auto image = deserialize(*bytes)) {
         disk_hits_.fetch_add(1, std::memory_order_relaxed);
-        return *std::move(image);
+        return FoundImage{*std::move(image), true};
       }
     }
   }
   return why;
 }
 
-Result<KernelImage> KernelPool::image(const KernelSpec& spec) {
+Result<KernelPool::FoundImage> KernelPool::image(const KernelSpec& spec) {
   NIBBLE_TRY_ASSIGN(const Source source, this->source(spec, options_.image_kind));
   const Result<std::shared_ptr<const Nvrtc>> compiler = nvrtc();
   if (!compiler.ok()) return image_without_compiler(source, compiler.status());
@@ -137,13 +138,25 @@ Result<KernelImage> KernelPool::image(const KernelSpec& spec) {
   cache::Origin origin{};
   const std::optional<std::string> bytes = store_.get_or_create(key, create, &origin);
   if (!bytes) return failure;
-  if (origin == cache::Origin::kCreated) {
+  const bool created = origin == cache::Origin::kCreated;
+  if (created) {
     store_.put(last_compiled_key(source.key_without_compiler), key);
   } else {
     disk_hits_.fetch_add(1, std::memory_order_relaxed);
   }
-  if (auto image = deserialize(*bytes)) return *std::move(image);
-  return compile(spec, source);  // an entry of another program under our key
+  if (auto image = deserialize(*bytes)) return FoundImage{*std::move(image), !created};
+  NIBBLE_TRY_ASSIGN(KernelImage image,
+                    recompile(spec));  // an entry of another program under our key
+  return FoundImage{std::move(image), false};
+}
+
+// Compiles what the disk has an unusable entry of, and replaces that entry.
+Result<KernelImage> KernelPool::recompile(const KernelSpec& spec) {
+  NIBBLE_TRY_ASSIGN(const Source source, this->source(spec, options_.image_kind));
+  NIBBLE_TRY_ASSIGN(KernelImage image, compile(spec, source));
+  NIBBLE_TRY_ASSIGN(const std::shared_ptr<const Nvrtc> compiler, nvrtc());
+  store_.put(with_compiler(source.key_without_compiler, compiler->identity()), serialize(image));
+  return image;
 }
 
 Result<std::unique_ptr<Kernel>> KernelPool::load_on_device(const KernelSpec& spec,
@@ -188,11 +201,18 @@ Result<const Kernel*> KernelPool::load(const KernelSpec& spec, CUstream stream) 
                         "or run the request once, before the capture");
     }
   }
-  NIBBLE_TRY_ASSIGN(KernelImage image, this->image(spec));
+  NIBBLE_TRY_ASSIGN(FoundImage found, image(spec));
   const std::lock_guard lock(load_mutex_);
   if (const Kernel* kernel = table_.find(spec)) return kernel;
-  NIBBLE_TRY_ASSIGN(std::unique_ptr<Kernel> kernel, load_on_device(spec, std::move(image)));
-  return table_.insert(std::move(kernel));
+  Result<std::unique_ptr<Kernel>> kernel = load_on_device(spec, std::move(found.image));
+  if (!kernel.ok() && found.from_disk) {
+    options_.log(LogLevel::kWarning,
+                 kernel.status().to_string() + ": the cached binary is made anew");
+    NIBBLE_TRY_ASSIGN(KernelImage fresh, recompile(spec));
+    kernel = load_on_device(spec, std::move(fresh));
+  }
+  if (!kernel.ok()) return kernel.status();
+  return table_.insert(std::move(kernel).value());
 }
 
 Result<Inspection> KernelPool::inspect(const KernelSpec& spec) {

@@ -66,8 +66,13 @@ class KernelPool {
   };
   Result<Source> source(const KernelSpec& spec, ImageKind kind) const;
   Result<const Kernel*> load(const KernelSpec& spec, CUstream stream);
-  Result<KernelImage> image(const KernelSpec& spec);
-  Result<KernelImage> image_without_compiler(const Source& source, const Status& why);
+  struct FoundImage {
+    KernelImage image;
+    bool from_disk = false;
+  };
+  Result<FoundImage> image(const KernelSpec& spec);
+  Result<FoundImage> image_without_compiler(const Source& source, const Status& why);
+  Result<KernelImage> recompile(const KernelSpec& spec);
   Result<KernelImage> compile(const KernelSpec& spec, const Source& source);
   Result<std::unique_ptr<Kernel>> load_on_device(const KernelSpec& spec, KernelImage image);
   Result<std::shared_ptr<const Nvrtc>> nvrtc();

@@ -26,7 +26,9 @@ class ContextTest : public testing::Test {
     fs::remove_all(folder_);
     fs::create_directories(folder_);
     fs::permissions(folder_, fs::perms::owner_all);
-    for (const char* name : {"NIBBLE_STUB_CAPTURING", "NIBBLE_STUB_REFUSE_MODULES"}) unsetenv(name);
+    for (const char* name :
+         {"NIBBLE_STUB_CAPTURING", "NIBBLE_STUB_REFUSE_MODULES", "NIBBLE_STUB_REFUSE_NEXT"})
+      unsetenv(name);
   }
   void TearDown() override { fs::remove_all(folder_); }
 
@@ -254,12 +256,31 @@ TEST_F(ContextTest, ThreadsThatStartColdCompileOnce) {
 }
 
 TEST_F(ContextTest, ModuleThatTheDriverRefusesIsReportedWithItsLabel) {
-  setenv("NIBBLE_STUB_REFUSE_MODULES", "1000", 1);
+  setenv("NIBBLE_STUB_REFUSE_MODULES", "1", 1);
   Context context = create(stub_options());
   const Status status = quantize(context, request());
   EXPECT_EQ(status.code(), Code::kDriverError);
   EXPECT_NE(status.message().find("quantize sm_100a"), std::string::npos) << status.message();
   EXPECT_NE(status.message().find("cuModuleLoadDataEx"), std::string::npos) << status.message();
+}
+
+TEST_F(ContextTest, CachedBinaryThatTheDriverRefusesIsMadeAnew) {
+  { ASSERT_TRUE(quantize(*std::make_unique<Context>(create(stub_options())), request()).ok()); }
+  // The driver of this process has loaded one module; it refuses the next.
+  setenv("NIBBLE_STUB_REFUSE_NEXT", "1", 1);
+  Context context = create(stub_options());
+  EXPECT_TRUE(quantize(context, request()).ok());
+  EXPECT_EQ(context.statistics().disk_hits, 1u);
+  EXPECT_EQ(context.statistics().compiles, 1u);
+  EXPECT_NE(warnings_.find("made anew"), std::string::npos) << warnings_;
+}
+
+TEST_F(ContextTest, NegativeSizesAreRefused) {
+  Context context = create(stub_options());
+  char byte = 0;
+  EXPECT_EQ(context.copy_to_device(1, &byte, -1).code(), Code::kInvalidArgument);
+  EXPECT_EQ(context.copy_to_host(&byte, 1, -1).code(), Code::kInvalidArgument);
+  EXPECT_EQ(context.fill(1, 0, -1).code(), Code::kInvalidArgument);
 }
 
 TEST_F(ContextTest, TemplatesFromAFolderMakeOtherKernels) {

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A CUDA driver that answers every call of the runtime and does nothing: one sm_100 GPU, launches
 // that return at once. Memory is host memory. Environment: NIBBLE_STUB_CAPTURING=1 makes every
-// stream look captured, NIBBLE_STUB_REFUSE_MODULES=N fails the first N module loads.
+// stream look captured, NIBBLE_STUB_REFUSE_MODULES=1 fails every module load,
+// NIBBLE_STUB_REFUSE_NEXT=1 the next.
 #include <cstdlib>
 #include <cstring>
 
@@ -25,7 +26,6 @@ Handle handle(uintptr_t value) {
 }
 
 thread_local CUcontext current_context = nullptr;
-int refused_modules = 0;
 
 }  // namespace
 
@@ -61,9 +61,9 @@ CUresult cuCtxGetCurrent(CUcontext* context) { return *context = current_context
 CUresult cuCtxSetCurrent(CUcontext context) { return current_context = context, CUDA_SUCCESS; }
 
 CUresult cuModuleLoadDataEx(CUmodule* module, const void*, unsigned, CUjit_option*, void**) {
-  if (refused_modules++ < environment("NIBBLE_STUB_REFUSE_MODULES")) {
-    return CUDA_ERROR_INVALID_IMAGE;
-  }
+  const bool refuse_next = environment("NIBBLE_STUB_REFUSE_NEXT") != 0;
+  unsetenv("NIBBLE_STUB_REFUSE_NEXT");
+  if (refuse_next || environment("NIBBLE_STUB_REFUSE_MODULES")) return CUDA_ERROR_INVALID_IMAGE;
   return *module = handle<CUmodule>(2), CUDA_SUCCESS;
 }
 CUresult cuModuleUnload(CUmodule) { return CUDA_SUCCESS; }
