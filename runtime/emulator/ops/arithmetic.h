@@ -144,8 +144,10 @@ constexpr T saturate(T x) {
   constexpr auto kOne =
       static_cast<BitsOf<T>>(LayoutOf<T>::kInfinity >> 1 & LayoutOf<T>::kInfinity);
   using U = BitsOf<T>;
-  const bool none = is_nan(x) | ((bits_of(x) & LayoutOf<T>::kSign) != 0);
-  return std::bit_cast<T>(select(none, U{0}, select(bits_of(x) > kOne, kOne, bits_of(x))));
+  const bool nan = is_nan(x);
+  const bool negative = (bits_of(x) & LayoutOf<T>::kSign) != 0;
+  return std::bit_cast<T>(
+      select(nan | negative, U{0}, select(bits_of(x) > kOne, kOne, bits_of(x))));
 }
 template <bool enabled, class T>
 constexpr T saturate_if(T x) {
@@ -157,8 +159,9 @@ constexpr T saturate_if(T x) {
 template <bool enabled, class T>
 constexpr T relu_if(T x) {
   if constexpr (!enabled) return x;
-  const bool negative = !is_nan(x) & ((bits_of(x) & LayoutOf<T>::kSign) != 0);
-  return std::bit_cast<T>(select(negative, BitsOf<T>{0}, bits_of(x)));
+  const bool nan = is_nan(x);
+  const bool negative = (bits_of(x) & LayoutOf<T>::kSign) != 0;
+  return std::bit_cast<T>(select(!nan & negative, BitsOf<T>{0}, bits_of(x)));
 }
 
 // The host rounds this way while it lives. Operands and results that must be computed inside go

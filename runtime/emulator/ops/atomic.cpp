@@ -70,7 +70,7 @@ void update(Warp& warp, const Inst& inst, F f) {
     for (uint32_t i = 0; i < shape.vector; ++i) {
       const T b = warp.reg<const T>(inst.arg[shape.address + 1 + i])[lane];
       const T c = has_third ? warp.reg<const T>(inst.arg[shape.address + 2])[lane] : b;
-      const auto old = exchange_with<Word<T>>(places.at[lane] + i * sizeof(T), [&](Word<T> word) {
+      const auto old = exchange_with<Word<T>>(places.at(lane) + i * sizeof(T), [&](Word<T> word) {
         return std::bit_cast<Word<T>>(f(std::bit_cast<T>(word), b, c));
       });
       if (shape.has_result && inst.arg[i].offset != kNoArg) {
@@ -189,23 +189,23 @@ class Builder {
     const std::string op = op_and_type.substr(0, op_and_type.find('.'));
     const std::string type = op_and_type.substr(op_and_type.find('.'));
     const std::string third = op == "cas" ? ", c" : "";
-    const std::string start = kOrder + ("." + op) + "{.L2::cache_hint}" + type;
-    rows_.push_back({"atom" + kSem + start + " d, [a], b" + third + ", policy?:b64", target, body});
+    const std::string start = order_ + ("." + op) + "{.L2::cache_hint}" + type;
+    rows_.push_back({"atom" + sem_ + start + " d, [a], b" + third + ", policy?:b64", target, body});
     if (!with_red) return;
-    rows_.push_back({"red" + kRedSem + start + " [a], b, policy?:b64", target, body});
+    rows_.push_back({"red" + red_sem_ + start + " [a], b, policy?:b64", target, body});
   }
 
   void vector(const std::string& op, const std::string& count_and_type, Body body) {
     const std::string start = std::string("{.cta,.cluster,.gpu,.sys}{.global}.") + op +
                               "{.L2::cache_hint}" + count_and_type;
-    rows_.push_back({"atom" + kSem + start + " {d}, [a], {b}, policy?:b64", {90}, body});
-    rows_.push_back({"red" + kRedSem + start + " [a], {b}, policy?:b64", {90}, body});
+    rows_.push_back({"atom" + sem_ + start + " {d}, [a], {b}, policy?:b64", {90}, body});
+    rows_.push_back({"red" + red_sem_ + start + " [a], {b}, policy?:b64", {90}, body});
   }
 
  private:
-  const std::string kSem = "{.relaxed,.acquire,.release,.acq_rel}";
-  const std::string kRedSem = "{.relaxed,.release}";
-  const std::string kOrder =
+  const std::string sem_ = "{.relaxed,.acquire,.release,.acq_rel}";
+  const std::string red_sem_ = "{.relaxed,.release}";
+  const std::string order_ =
       "{.cta,.cluster,.gpu,.sys}{.global,.shared,.shared::cta,.shared::cluster}";
   Rows& rows_;
 };

@@ -68,7 +68,8 @@ D integer_to_float(S x, Rounding rounding) {
     if (rounding == Rounding::kNearestEven) return static_cast<D>(x);
   }
   const bool negative = x < 0;
-  const auto bits = static_cast<uint64_t>(x);
+  using Wide = std::conditional_t<std::is_signed_v<S>, int64_t, uint64_t>;
+  const auto bits = static_cast<uint64_t>(Wide{x});
   return round_integer<D>(negative ? 0 - bits : bits, negative, rounding);
 }
 

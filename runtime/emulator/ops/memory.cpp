@@ -15,15 +15,11 @@ namespace nibble::emulator {
 
 namespace {
 
-template <class F>
-void for_each_active(const Warp& warp, F f) {
-  if (warp.active == kAllLanes) {
-    for (uint32_t lane = 0; lane < kWarpSize; ++lane) f(lane);
-    return;
-  }
-  for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
-    f(static_cast<uint32_t>(std::countr_zero(rest)));
-  }
+// Whether the warp's elements lie one after another, so that they can be copied at once.
+template <class T, uint32_t kCount>
+bool is_one_piece(const Warp& warp, const Places& places) {
+  return kCopiesWarps && warp.active == kAllLanes && places.is_strided &&
+         places.stride == int64_t{sizeof(T) * kCount};
 }
 
 // Args: the destinations, the address. Registers as wide as the elements.
@@ -31,25 +27,30 @@ template <class T, uint32_t kCount>
 void load(Warp& warp, const Inst& inst) {
   Places places;
   resolve(warp, inst, inst.arg[kCount], sizeof(T) * kCount, Access::kRead, places);
-  if constexpr (kCopiesWarps && kCount == 1) {
-    if (places.shape == Places::Shape::kConsecutive) {
-      std::memcpy(warp.reg<T>(inst.arg[0]), places.at[0], sizeof(T) * kWarpSize);
-      return;
+  T element[kCount][kWarpSize];
+  if (is_one_piece<T, kCount>(warp, places)) {
+    T piece[kWarpSize][kCount];
+    std::memcpy(piece, places.origin, sizeof piece);
+    for (int lane = 0; lane < kWarpSize; ++lane) {
+      for (uint32_t i = 0; i < kCount; ++i) element[i][lane] = piece[lane][i];
     }
-  }
-  if (places.shape == Places::Shape::kUniform) {
+  } else if (warp.active == kAllLanes && places.is_strided && places.stride == 0) {
+    for (uint32_t i = 0; i < kCount; ++i) {
+      std::fill_n(element[i], kWarpSize, load_relaxed<T>(places.origin + i * sizeof(T)));
+    }
+  } else {
     for (uint32_t i = 0; i < kCount; ++i) {
       if (inst.arg[i].offset == kNoArg) continue;
-      std::fill_n(warp.reg<T>(inst.arg[i]), kWarpSize,
-                  load_relaxed<T>(places.at[0] + i * sizeof(T)));
+      T* const d = warp.reg<T>(inst.arg[i]);
+      places.visit(warp.active, [&](int lane, const std::byte* at) {
+        d[lane] = load_relaxed<T>(at + i * sizeof(T));
+      });
     }
     return;
   }
   for (uint32_t i = 0; i < kCount; ++i) {
     if (inst.arg[i].offset == kNoArg) continue;
-    T* const d = warp.reg<T>(inst.arg[i]);
-    for_each_active(
-        warp, [&](uint32_t lane) { d[lane] = load_relaxed<T>(places.at[lane] + i * sizeof(T)); });
+    std::memcpy(warp.reg<T>(inst.arg[i]), element[i], sizeof element[i]);
   }
 }
 
@@ -62,12 +63,12 @@ void load_wide(Warp& warp, const Inst& inst) {
   for (uint32_t i = 0; i < inst.vector; ++i) {
     const Arg& arg = inst.arg[i];
     if (arg.offset == kNoArg) continue;
-    for_each_active(warp, [&](uint32_t lane) {
-      const T bits = load_relaxed<T>(places.at[lane] + i * sizeof(T));
-      const auto extended = static_cast<int64_t>(static_cast<std::make_signed_t<T>>(bits));
+    places.visit(warp.active, [&](int lane, const std::byte* at) {
+      const T bits = load_relaxed<T>(at + i * sizeof(T));
+      const int64_t extended{static_cast<std::make_signed_t<T>>(bits)};
       uint64_t value[2] = {is_signed ? static_cast<uint64_t>(extended) : bits, 0};
       if (is_signed && extended < 0) value[1] = ~0ull;
-      std::memcpy(warp.reg<std::byte>(arg) + size_t{lane} * arg.width, value, arg.width);
+      std::memcpy(warp.reg<std::byte>(arg) + lane * size_t{arg.width}, value, arg.width);
     });
   }
 }
@@ -77,15 +78,19 @@ template <class T, uint32_t kCount>
 void store(Warp& warp, const Inst& inst) {
   Places places;
   resolve(warp, inst, inst.arg[0], sizeof(T) * kCount, Access::kWrite, places);
-  if constexpr (kCopiesWarps && kCount == 1) {
-    if (places.shape == Places::Shape::kConsecutive) {
-      std::memcpy(places.at[0], warp.reg<T>(inst.arg[1]), sizeof(T) * kWarpSize);
-      return;
+  if (is_one_piece<T, kCount>(warp, places)) {
+    T piece[kWarpSize][kCount];
+    for (int lane = 0; lane < kWarpSize; ++lane) {
+      for (uint32_t i = 0; i < kCount; ++i) {
+        piece[lane][i] = warp.reg<const T>(inst.arg[i + 1])[lane];
+      }
     }
+    std::memcpy(places.origin, piece, sizeof piece);
+    return;
   }
-  for_each_active(warp, [&](uint32_t lane) {
+  places.visit(warp.active, [&](int lane, std::byte* at) {
     for (uint32_t i = 0; i < kCount; ++i) {
-      store_relaxed(places.at[lane] + i * sizeof(T), warp.reg<const T>(inst.arg[i + 1])[lane]);
+      store_relaxed(at + i * sizeof(T), warp.reg<const T>(inst.arg[i + 1])[lane]);
     }
   });
 }
@@ -97,10 +102,10 @@ void store_wide(Warp& warp, const Inst& inst) {
   resolve(warp, inst, inst.arg[0], sizeof(T) * inst.vector, Access::kWrite, places);
   for (uint32_t i = 0; i < inst.vector; ++i) {
     const Arg& arg = inst.arg[i + 1];
-    for_each_active(warp, [&](uint32_t lane) {
+    places.visit(warp.active, [&](int lane, std::byte* at) {
       T value;
-      std::memcpy(&value, warp.reg<std::byte>(arg) + size_t{lane} * arg.width, sizeof value);
-      store_relaxed(places.at[lane] + i * sizeof(T), value);
+      std::memcpy(&value, warp.reg<std::byte>(arg) + lane * size_t{arg.width}, sizeof value);
+      store_relaxed(at + i * sizeof(T), value);
     });
   }
 }
@@ -213,7 +218,7 @@ void copy_async(Warp& warp, const Inst& inst) {
     for (; lanes != 0; lanes &= lanes - 1) {
       const int lane = std::countr_zero(lanes);
       for (uint32_t i = 0; i < count; ++i) {
-        bytes[lane][i] = load_relaxed<uint8_t>(places.at[lane] + i);
+        bytes[lane][i] = load_relaxed<uint8_t>(places.at(lane) + i);
       }
     }
   }
@@ -223,7 +228,7 @@ void copy_async(Warp& warp, const Inst& inst) {
   resolve(warp, side, inst.arg[0], size, Access::kWrite, places);
   for (uint32_t rest = all; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
-    std::memcpy(places.at[lane], bytes[lane], size);
+    std::memcpy(places.at(lane), bytes[lane], size);
   }
 }
 
@@ -286,7 +291,7 @@ void append_loads(Rows& rows) {
   const std::string hints = kHints;
   const std::string prefetch = kPrefetch;
   const std::string space = kLoadSpaces;
-  const Form kForms[] = {
+  const Form forms[] = {
       {"ld{.weak}" + space + hints + prefetch, {}, false},
       {"ld{.weak}" + space + ".{ca,cg,cs,lu,cv}{.L2::cache_hint}" + prefetch, {}, false},
       {"ld.volatile" + space + prefetch, {}, true},
@@ -294,7 +299,7 @@ void append_loads(Rows& rows) {
       {"ld.mmio.relaxed.sys{.global}", {70}, true, false},
       {"ld.global{.ca,.cg,.cs}.nc" + hints + prefetch, {}, false},
   };
-  append_forms(rows, kForms, " {d}, [a], policy?:b64", " d, [a], policy?:b64", select_load,
+  append_forms(rows, forms, " {d}, [a], policy?:b64", " d, [a], policy?:b64", select_load,
                select_ordered<select_load>);
   for (const char* vectors : kVectors) {
     rows.push_back({std::string("ldu{.global}") + vectors + " {d}, [a]", {}, nullptr, select_load});
@@ -304,14 +309,14 @@ void append_loads(Rows& rows) {
 void append_stores(Rows& rows) {
   const std::string hints = kHints;
   const std::string space = kStoreSpaces;
-  const Form kForms[] = {
+  const Form forms[] = {
       {"st{.weak}" + space + hints, {}, false},
       {"st{.weak}" + space + ".{wb,cg,cs,wt}{.L2::cache_hint}", {}, false},
       {"st.volatile" + space, {}, true},
       {"st.{relaxed,release}" + (kScopes + space) + hints, {70}, true},
       {"st.mmio.relaxed.sys{.global}", {70}, true, false},
   };
-  append_forms(rows, kForms, " [a], {b}, policy?:b64", " [a], b, policy?:b64", select_store,
+  append_forms(rows, forms, " [a], {b}, policy?:b64", " [a], b, policy?:b64", select_store,
                select_ordered<select_store>);
 }
 
@@ -320,7 +325,7 @@ void append_stores(Rows& rows) {
 void append_memory_rows(Rows& rows) {
   append_loads(rows);
   append_stores(rows);
-  const Row kRows[] = {
+  const Row others[] = {
       {"cp.async.{ca,cg}.{shared,shared::cta}.global{.L2::cache_hint}{.L2::64B,.L2::128B,"
        ".L2::256B} [a], [b], size:u32, read?:u32, policy?:b64",
        {80},
@@ -345,7 +350,7 @@ void append_memory_rows(Rows& rows) {
        create_policy},
       {"createpolicy.cvt.L2.b64 d, a", {80}, create_policy},
   };
-  rows.insert(rows.end(), std::begin(kRows), std::end(kRows));
+  rows.insert(rows.end(), std::begin(others), std::end(others));
 }
 
 }  // namespace nibble::emulator

@@ -20,9 +20,11 @@ T pick(T a, T b) {
   const bool first = maximum ? order_key(a) > order_key(b) : order_key(a) < order_key(b);
   const auto number = select(first, bits_of(a), bits_of(b));
   // A NaN operand loses; with .NaN it wins.
-  const auto without_a = select(is_nan(a), nan_wins ? bits_of(a) : bits_of(b), number);
+  const bool nan_a = is_nan(a);
+  const bool nan_b = is_nan(b);
+  const auto without_a = select(nan_a, nan_wins ? bits_of(a) : bits_of(b), number);
   const auto result =
-      select(is_nan(b) & !(nan_wins & is_nan(a)), nan_wins ? bits_of(b) : bits_of(a), without_a);
+      select(nan_b & !(nan_wins & nan_a), nan_wins ? bits_of(b) : bits_of(a), without_a);
   return settle(std::bit_cast<T>(result), a, b);
 }
 
