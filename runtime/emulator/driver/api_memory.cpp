@@ -225,12 +225,11 @@ NIBBLE_ENTRY CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute
       if (data[i] == nullptr) return CUDA_ERROR_INVALID_VALUE;
       const bool known = pointer_attribute(region.value_or(Region{}), region ? address : 0,
                                            attributes[i], data[i]) == CUDA_SUCCESS;
-      if (!region && attributes[i] == CU_POINTER_ATTRIBUTE_MEMORY_TYPE) {
+      if (!region && (attributes[i] == CU_POINTER_ATTRIBUTE_MEMORY_TYPE ||
+                      attributes[i] == CU_POINTER_ATTRIBUTE_MAPPED)) {
         store<unsigned>(data[i], 0);
       } else if (!region && attributes[i] == CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL) {
         store<int>(data[i], -2);
-      } else if (!region && attributes[i] == CU_POINTER_ATTRIBUTE_MAPPED) {
-        store<unsigned>(data[i], 0);
       } else if (!known && attributes[i] == CU_POINTER_ATTRIBUTE_HOST_POINTER) {
         store<void*>(data[i], nullptr);
       } else if (!known) {

@@ -14,6 +14,7 @@
 
 #define NIBBLE_ENTRY extern "C" __attribute__((visibility("default")))
 // A second symbol of an entry point above.
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a declared name does not stand in parentheses
 #define NIBBLE_ALIAS(name, entry) NIBBLE_ENTRY decltype(entry) name __attribute__((alias(#entry)))
 
 namespace nibble::emulator::driver {

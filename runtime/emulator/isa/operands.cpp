@@ -294,11 +294,10 @@ std::vector<ParameterStorage> Decoder::call_list(const Operand& list) {
       const Arg& arg = registers_[operand.index];
       if (arg.width == 0) refuse("a predicate cannot be passed");
       places.push_back({arg.offset, arg.width});
-    } else if (operand.kind == Operand::Kind::kInteger) {
-      places.push_back({constant(operand.bits, 0, 8).offset, 8});  // the low bytes are passed
     } else if (operand.kind == Operand::Kind::kFloat32) {
       places.push_back({constant(operand.bits, 0, 4).offset, 4});
-    } else if (operand.kind == Operand::Kind::kFloat64) {
+    } else if (operand.kind == Operand::Kind::kInteger || operand.kind == Operand::Kind::kFloat64) {
+      // Of an integer the low bytes are passed.
       places.push_back({constant(operand.bits, 0, 8).offset, 8});
     } else {
       refuse("an argument of a call is a .param variable, a register or a literal");

@@ -106,10 +106,8 @@ class Printf {
         spec += std::to_string(static_cast<int32_t>(next(4)));
       } else if (c == 'l' || c == 'j' || c == 'z' || c == 't') {
         is_long = true;
-      } else if (c == 'h') {
-        spec += c;  // the argument was promoted to int; the host's printf narrows it
-      } else if (std::strchr("0123456789.-+ #", c) != nullptr) {
-        spec += c;
+      } else if (std::strchr("0123456789.-+ #h", c) != nullptr) {
+        spec += c;  // h: the argument was promoted to int; the host's printf narrows it
       } else {
         out += convert(spec, c, is_long);
         return i + 1;
