@@ -105,7 +105,7 @@ Result<std::pair<uint64_t, uint64_t>> find_header(const InputFile& file) {
   NIBBLE_TRY(file.read(0, prefix, sizeof(prefix)));
   if (std::string_view(prefix, kMagic.size()) != kMagic)
     return bad("no .npy file: its magic number is missing");
-  const int version = prefix[6];
+  const int version = static_cast<unsigned char>(prefix[6]);
   if (version < 1 || version > 3) {
     return bad(".npy version " + std::to_string(version) + ": must be 1, 2 or 3");
   }
