@@ -16,7 +16,7 @@ struct Registry {
 };
 
 Registry& registry() {
-  static Registry* const instance = [] {
+  static Registry& instance = *[] {
     auto* created = new Registry;
     // Fails only for want of memory; then a forked child has to wait for its deadlines.
     static_cast<void>(pthread_atfork(
@@ -34,7 +34,7 @@ Registry& registry() {
         }));
     return created;
   }();
-  return *instance;
+  return instance;
 }
 
 }  // namespace
