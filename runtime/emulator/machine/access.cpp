@@ -61,8 +61,10 @@ void read_addresses(Request& request, const Arg& arg) {
 
 [[noreturn]] void misaligned(const Request& request, uint32_t lanes) {
   request.warp.fault(Fault::Kind::kMisaligned,
-                     "misaligned address: " + request.what(request.address[first(lanes)], "") +
-                         ", which is no multiple of " + std::to_string(request.bytes),
+                     std::string("misaligned address: ") + request.verb() + " " +
+                         std::to_string(request.bytes) + " bytes at " +
+                         hexadecimal(request.address[first(lanes)]) + ", which is no multiple of " +
+                         std::to_string(request.bytes),
                      lanes);
 }
 
@@ -164,58 +166,8 @@ void resolve_global(Request& request, uint32_t lanes) {
     rest &= ~here;
   }
   for_each_lane(lanes, [&](uint32_t lane) {
-    request.places.at[lane] = reinterpret_cast<std::byte*>(request.address[lane]);
+    request.places.scattered[lane] = reinterpret_cast<std::byte*>(request.address[lane]);
   });
-}
-
-// What 32 addresses have in common, in loops that the compiler vectorises.
-struct Pattern {
-  bool is_aligned = false;
-  Places::Shape shape = Places::Shape::kScattered;
-};
-
-Pattern pattern_of(const uint64_t (&address)[kWarpSize], uint64_t bytes) {
-  uint64_t low_bits = 0, steps = 0, differing = 0;
-  for (int lane = 0; lane < kWarpSize; ++lane) {
-    low_bits |= address[lane];
-    differing |= address[lane] ^ address[0];
-  }
-  for (int lane = 1; lane < kWarpSize; ++lane) {
-    steps |= (address[lane] - address[lane - 1]) ^ bytes;
-  }
-  return {(low_bits & (bytes - 1)) == 0, steps == 0       ? Places::Shape::kConsecutive
-                                         : differing == 0 ? Places::Shape::kUniform
-                                                          : Places::Shape::kScattered};
-}
-
-// Whether all lanes' bytes lie in [begin, begin + size), size >= bytes. The first and the last lane
-// tell for all of them unless they are scattered.
-bool all_inside(const Request& request, Places::Shape shape, uint64_t begin, uint64_t size) {
-  const uint64_t last = size - request.bytes;
-  if (shape != Places::Shape::kScattered) {
-    return request.address[0] - begin <= last && request.address[kWarpSize - 1] - begin <= last;
-  }
-  // Both differences are below 2^63 for addresses inside; the top bit tells the others.
-  uint64_t outside = 0;
-  for (int lane = 0; lane < kWarpSize; ++lane) {
-    const uint64_t offset = request.address[lane] - begin;
-    outside |= offset | (last - offset);
-  }
-  return (outside >> 63) == 0;
-}
-
-// All lanes active: the common case. False when lanes are not all in the allocation that the
-// instruction touched last.
-bool resolve_global_whole(Request& request, Places::Shape shape) {
-  const MemorySite& site = request.warp.block().site(request.inst);
-  const uint64_t size = site.end - site.begin;
-  if (size < request.bytes || !all_inside(request, shape, site.begin, size)) return false;
-  request.places.shape = shape;
-  for (int lane = 0; lane < kWarpSize; ++lane) {
-    request.places.at[lane] = reinterpret_cast<std::byte*>(request.address[lane]);
-  }
-  if (site.written != nullptr || site.read_only) check_site(request, site, kAllLanes);
-  return true;
 }
 
 [[noreturn]] void outside_shared(const Request& request, uint32_t lanes) {
@@ -267,7 +219,7 @@ void resolve_shared(Request& request, uint32_t lanes, bool whole_cluster) {
     if (block == nullptr || offset > size || request.bytes > size - offset) {
       bad |= 1u << lane;
     } else {
-      request.places.at[lane] = block->shared() + offset;
+      request.places.scattered[lane] = block->shared() + offset;
     }
   });
   if (bad != 0) outside_shared(request, bad);
@@ -275,19 +227,6 @@ void resolve_shared(Request& request, uint32_t lanes, bool whole_cluster) {
   track(request, lanes, "shared", [&](uint32_t lane) {
     return own.cluster().block(rank_of(lane))->shared_written() + offset_of(lane);
   });
-}
-
-bool resolve_shared_whole(Request& request, Places::Shape shape) {
-  Block& own = request.warp.block();
-  if (own.shared_written() != nullptr || own.shared_size() < request.bytes) return false;
-  const uint64_t begin = own.grid().model.shared_reserved + (uint64_t{own.rank()} << kRankShift);
-  if (!all_inside(request, shape, begin, own.shared_size())) return false;
-  request.places.shape = shape;
-  std::byte* const shared = own.shared();
-  for (int lane = 0; lane < kWarpSize; ++lane) {
-    request.places.at[lane] = shared + (request.address[lane] - begin);
-  }
-  return true;
 }
 
 [[noreturn]] void outside_local(const Request& request, uint32_t lanes) {
@@ -315,7 +254,7 @@ void resolve_local(Request& request, uint32_t lanes) {
   });
   if (bad != 0) outside_local(request, bad);
   for_each_lane(lanes, [&](uint32_t lane) {
-    request.places.at[lane] = request.warp.local(lane) + request.address[lane];
+    request.places.scattered[lane] = request.warp.local(lane) + request.address[lane];
   });
   if (request.warp.local_written(0) == nullptr) return;
   track(request, lanes, "local",
@@ -344,7 +283,8 @@ void resolve_param(Request& request, uint32_t lanes) {
   }
   for_each_lane(lanes, [&](uint32_t lane) {
     // Only read, as checked above.
-    request.places.at[lane] = const_cast<std::byte*>(parameters.data()) + request.address[lane];
+    request.places.scattered[lane] =
+        const_cast<std::byte*>(parameters.data()) + request.address[lane];
   });
 }
 
@@ -373,50 +313,159 @@ void resolve_generic(Request& request) {
   if (rest != 0) resolve_global(request, rest);
 }
 
+// Memory in one piece: the byte at `address` is lane l's at data + (address - begin) + l * apart.
+struct Window {
+  uint64_t begin = 0, size = 0;
+  std::byte* data = nullptr;
+  uint64_t apart = 0;  // bytes; not 0: each lane has its own
+};
+
+Window shared_window(Block& block, uint64_t base) {
+  if (block.shared_written() != nullptr) return {};
+  const uint64_t own = uint64_t{block.rank()} << kRankShift;
+  return {base + own + block.grid().model.shared_reserved, block.shared_size(), block.shared()};
+}
+
+Window local_window(const Warp& warp, uint64_t base) {
+  if (warp.local_written(0) != nullptr) return {};
+  const auto apart = static_cast<uint64_t>(warp.local(1) - warp.local(0));
+  return {base, warp.stack_used(), warp.local(0), apart};
+}
+
+Window param_window(const Request& request) {
+  if (request.access != Access::kRead) return {};
+  const auto parameters = request.warp.block().grid().launch.parameters;
+  return {kParamWindow, parameters.size(), const_cast<std::byte*>(parameters.data())};
+}
+
+// The allocation that the instruction touched last.
+Window global_window(const Request& request) {
+  const MemorySite& site = request.warp.block().site(request.inst);
+  if (site.written != nullptr || (site.read_only && request.access != Access::kRead)) return {};
+  return {site.begin, site.end - site.begin, reinterpret_cast<std::byte*>(site.begin)};
+}
+
+// Where all lanes are expected when one is at `address`. Empty where more than bounds and alignment
+// are to be looked at.
+Window window_at(const Request& request, uint64_t address) {
+  switch (request.inst.space) {
+    case Space::kShared:
+    case Space::kSharedCluster:
+      return shared_window(request.warp.block(), 0);
+    case Space::kLocal:
+      return local_window(request.warp, 0);
+    case Space::kParam:
+      return param_window(request);
+    case Space::kGeneric:
+      if (in_window(address, kSharedWindow)) {
+        return shared_window(request.warp.block(), kSharedWindow);
+      }
+      if (in_window(address, kLocalWindow)) return local_window(request.warp, kLocalWindow);
+      if (in_window(address, kParamWindow)) return param_window(request);
+      return global_window(request);
+    default:
+      return global_window(request);
+  }
+}
+
+// Whether neighbours are `step` apart. Four rows of eight lanes, of which the last two overlap.
+template <class Address>
+bool has_step(const Address* base, Address step) {
+  Address differing = 0;
+  for (int lane = 1; lane <= 8; ++lane) {
+    for (const int row : {0, 8, 16, 23}) {
+      differing |= (base[row + lane] - base[row + lane - 1]) ^ step;
+    }
+  }
+  return differing == 0;
+}
+
+// Addresses in equal steps, in one window: the first and the last active lane tell for all. False
+// where that is not so, or may be a fault.
+template <class Address>
+bool resolve_strided(Request& request, const Arg& arg) {
+  const Address* const base = request.warp.reg<const Address>(arg);
+  const auto stride = static_cast<std::make_signed_t<Address>>(base[1] - base[0]);
+  if (!has_step(base, static_cast<Address>(stride))) return false;
+  const int low = std::countr_zero(request.warp.active);
+  const int high = kWarpSize - 1 - std::countl_zero(request.warp.active);
+  const uint64_t from = static_cast<Address>(base[low] + static_cast<Address>(arg.immediate));
+  // Computed in 64 bits: where the warp's addresses wrap around, this is far outside.
+  const uint64_t to = from + static_cast<uint64_t>(int64_t{stride} * (high - low));
+  // A step so long that lanes between the two could leave the window and come back.
+  constexpr uint64_t kLongest = uint64_t{1} << 40;
+  if (static_cast<uint64_t>(stride) + kLongest > 2 * kLongest) return false;
+  if (((from | static_cast<uint64_t>(stride)) & (request.bytes - 1)) != 0) return false;
+  const Window window = window_at(request, from);
+  if (window.size < request.bytes) return false;
+  const uint64_t last = window.size - request.bytes;
+  if (from - window.begin > last || to - window.begin > last) return false;
+  request.places.is_strided = true;
+  request.places.stride = stride + static_cast<int64_t>(window.apart);
+  request.places.origin = window.data + static_cast<int64_t>(from - window.begin) - low * stride;
+  return true;
+}
+
+// Any addresses in one window. Loops that the compiler vectorises, over all lanes: those that are
+// not active go where the first active one does.
+bool resolve_scattered(Request& request) {
+  const uint32_t active = request.warp.active;
+  const uint64_t one = request.address[first(active)];
+  const Window window = window_at(request, one);
+  if (window.size < request.bytes) return false;
+  const uint64_t last = window.size - request.bytes;
+  // Both differences are below 2^63 for addresses inside; the top bit tells the others.
+  uint64_t low_bits = 0, outside = 0;
+  for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
+    const uint64_t chosen = 0 - static_cast<uint64_t>(active >> lane & 1);
+    const uint64_t address = (request.address[lane] & chosen) | (one & ~chosen);
+    const uint64_t offset = address - window.begin;
+    low_bits |= address;
+    outside |= offset | (last - offset);
+    request.places.scattered[lane] = window.data + offset + lane * window.apart;
+  }
+  return (outside >> 63) == 0 && (low_bits & (request.bytes - 1)) == 0;
+}
+
+// Lane by lane: several windows, tracked bytes, faults.
+void resolve_each(Request& request) {
+  const uint32_t lanes = request.warp.active;
+  check_alignment(request);
+  switch (request.inst.space) {
+    case Space::kGeneric:
+      return resolve_generic(request);
+    case Space::kShared:
+    case Space::kSharedCluster:
+      return resolve_shared(request, lanes, request.inst.space == Space::kSharedCluster);
+    case Space::kLocal:
+      return resolve_local(request, lanes);
+    case Space::kParam:
+      // Variables have their generic address here too.
+      for_each_lane(lanes, [&](uint32_t lane) { request.address[lane] -= kParamWindow; });
+      return resolve_param(request, lanes);
+    default:
+      return resolve_global(request, lanes);
+  }
+}
+
 }  // namespace
 
 void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Access access,
              Places& places) {
-  Request request(warp, inst, bytes, access, places);
-  places.shape = Places::Shape::kScattered;
   if (inst.space == Space::kRegister) {  // parameter storage; checked at load
-    for_each_lane(warp.active, [&](uint32_t lane) {
-      places.at[lane] = warp.reg<std::byte>(arg) + size_t{lane} * arg.width + arg.immediate;
-    });
+    places.is_strided = true;
+    places.stride = arg.width;
+    places.origin = warp.reg<std::byte>(arg) + arg.immediate;
     return;
   }
-  read_addresses(request, arg);
-  const bool is_whole = warp.active == kAllLanes;
-  Pattern pattern;
-  if (is_whole) pattern = pattern_of(request.address, bytes);
-  if (!pattern.is_aligned) check_alignment(request);
-  switch (inst.space) {
-    case Space::kGlobal:
-    case Space::kConst:
-    case Space::kGeneric:
-      if (is_whole && resolve_global_whole(request, pattern.shape)) return;
-      if (inst.space == Space::kGeneric) {
-        resolve_generic(request);
-      } else {
-        resolve_global(request, warp.active);
-      }
-      break;
-    case Space::kShared:
-    case Space::kSharedCluster:
-      if (is_whole && resolve_shared_whole(request, pattern.shape)) return;
-      resolve_shared(request, warp.active, inst.space == Space::kSharedCluster);
-      break;
-    case Space::kLocal:
-      resolve_local(request, warp.active);
-      break;
-    case Space::kParam:
-      // Variables have their generic address here too.
-      for_each_lane(warp.active, [&](uint32_t lane) { request.address[lane] -= kParamWindow; });
-      resolve_param(request, warp.active);
-      break;
-    case Space::kRegister:
-      break;
+  Request request(warp, inst, bytes, access, places);
+  const bool is_wide = arg.width == sizeof(uint64_t);
+  if (is_wide ? resolve_strided<uint64_t>(request, arg) : resolve_strided<uint32_t>(request, arg)) {
+    return;
   }
+  places.is_strided = false;
+  read_addresses(request, arg);
+  if (!resolve_scattered(request)) resolve_each(request);
 }
 
 std::byte* resolve_one(Warp& warp, uint64_t generic, uint64_t bytes, uint32_t lane) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -23,13 +24,28 @@ enum class Access : uint8_t { kRead, kWrite, kAtomic };
 
 // Where the active lanes' bytes are.
 struct Places {
-  enum class Shape : uint8_t {
-    kScattered,
-    kUniform,      // all 32 lanes at at[0]
-    kConsecutive,  // lane l at at[0] + l * bytes; all 32 lanes
-  };
-  Shape shape = Shape::kScattered;
-  std::byte* at[kWarpSize];
+  bool is_strided = false;
+  int64_t stride = 0;           // bytes from a lane's to the next lane's; 0: all at the same place
+  std::byte* origin = nullptr;  // strided: of lane 0, active or not
+  std::byte* scattered[kWarpSize];  // otherwise: of each lane
+
+  std::byte* at(int64_t lane) const {
+    return is_strided ? origin + lane * stride : scattered[lane];
+  }
+  // f(lane, place) for each of `lanes`, from the lowest.
+  template <class F>
+  void visit(uint32_t lanes, F f) const {
+    if (lanes != kAllLanes) {
+      for (; lanes != 0; lanes &= lanes - 1) {
+        const int lane = std::countr_zero(lanes);
+        f(lane, at(lane));
+      }
+    } else if (is_strided) {
+      for (int lane = 0; lane < kWarpSize; ++lane) f(lane, origin + lane * stride);
+    } else {
+      for (int lane = 0; lane < kWarpSize; ++lane) f(lane, scattered[lane]);
+    }
+  }
 };
 
 // Translates and checks `bytes` (a power of two) at the address operand `arg` for all active lanes;
