@@ -52,6 +52,8 @@ Result<Json> parse_json(std::string_view text) {
     return json;
   } catch (const Json::parse_error& error) {
     return bad("header: no JSON at byte " + std::to_string(error.byte));
+  } catch (const Json::out_of_range& error) {  // a number above the largest double
+    return bad(std::string("header: ") + error.what());
   }
 }
 

@@ -77,6 +77,7 @@ TEST(Npy, RefusesOthersAndSaysWhy) {
   EXPECT_NE(message("short").find("short"), std::string::npos);
   EXPECT_NE(message(std::string(100, 'x')).find("magic"), std::string::npos);
   EXPECT_NE(message(npy("{}", "", 9)).find("version 9"), std::string::npos);
+  EXPECT_NE(message(npy("{}", "", 200)).find("version 200"), std::string::npos);
 }
 
 TEST(Npy, WritesWhatItReads) {
