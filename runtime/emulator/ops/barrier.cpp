@@ -93,7 +93,7 @@ void append_barrier_rows(Rows& rows) {
       }
     }
   }
-  const Row kRows[] = {
+  const Row barrier_rows[] = {
       {"bar.warp.sync a:u32", {70}, sync_warp},
       {"barrier.cluster.arrive{.release,.relaxed}{.aligned}", {90}, cluster_arrive},
       {"barrier.cluster.wait{.acquire}{.aligned}", {90}, cluster_wait},
@@ -111,7 +111,7 @@ void append_barrier_rows(Rows& rows) {
        {90},
        fence},
   };
-  rows.insert(rows.end(), std::begin(kRows), std::end(kRows));
+  rows.insert(rows.end(), std::begin(barrier_rows), std::end(barrier_rows));
 }
 
 }  // namespace nibble::emulator

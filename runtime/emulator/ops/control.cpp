@@ -74,7 +74,7 @@ void nanosleep(Warp& warp, const Inst& inst) {
 }  // namespace
 
 void append_control_rows(Rows& rows) {
-  const Row kRows[] = {
+  const Row control_rows[] = {
       {"bra{.uni} @l", {}, bra},
       {"brx.idx{.uni} a:u32, @l", {}, brx},
       {"call{.uni} @f", {}, call},
@@ -88,7 +88,7 @@ void append_control_rows(Rows& rows) {
       {"griddepcontrol.{launch_dependents,wait}", {90}, nothing},
       {"setmaxnreg.{inc,dec}.sync.aligned.u32 a", {0, "90a 100f 110f 120f"}, nothing},
   };
-  rows.insert(rows.end(), std::begin(kRows), std::end(kRows));
+  rows.insert(rows.end(), std::begin(control_rows), std::end(control_rows));
 }
 
 }  // namespace nibble::emulator

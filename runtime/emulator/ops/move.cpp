@@ -163,7 +163,7 @@ Body select_getctarank(const Inst& inst) {
 }  // namespace
 
 void append_move_rows(Rows& rows) {
-  const Row kRows[] = {
+  const Row move_rows[] = {
       {"mov.{b16,b32,b64,b128,u16,u32,u64,s16,s32,s64,f16,f16x2,bf16,bf16x2,f32,f64} d, a",
        {},
        nullptr,
@@ -189,7 +189,7 @@ void append_move_rows(Rows& rows) {
       {"getctarank{.shared::cluster}.u32 d, a", {90}, nullptr, select_getctarank},
       {"getctarank{.shared::cluster}.u64 d:u32, a", {90}, nullptr, select_getctarank},
   };
-  rows.insert(rows.end(), std::begin(kRows), std::end(kRows));
+  rows.insert(rows.end(), std::begin(move_rows), std::end(move_rows));
 }
 
 }  // namespace nibble::emulator

@@ -227,7 +227,7 @@ void activemask(Warp& warp, const Inst& inst) {
 }  // namespace
 
 void append_warp_rows(Rows& rows) {
-  const Row kRows[] = {
+  const Row warp_rows[] = {
       {"shfl.sync.up.b32 d|p:pred, a, b, c, m", {70}, shuffle<Shuffle::kUp>},
       {"shfl.sync.down.b32 d|p:pred, a, b, c, m", {70}, shuffle<Shuffle::kDown>},
       {"shfl.sync.bfly.b32 d|p:pred, a, b, c, m", {70}, shuffle<Shuffle::kButterfly>},
@@ -254,7 +254,7 @@ void append_warp_rows(Rows& rows) {
       {"elect.sync d|p:pred, m:b32", {90}, elect},
       {"activemask.b32 d", {}, activemask},
   };
-  rows.insert(rows.end(), std::begin(kRows), std::end(kRows));
+  rows.insert(rows.end(), std::begin(warp_rows), std::end(warp_rows));
 }
 
 }  // namespace nibble::emulator
