@@ -132,6 +132,7 @@ TEST(Store, ThreadsShareOneCreate) {
     Store store(options);
     std::array<Origin, 8> origins{};
     std::vector<std::thread> threads;
+    threads.reserve(origins.size());
     for (Origin& origin : origins) {
       threads.emplace_back([&store, &origin] {
         const auto slow = [&store] {

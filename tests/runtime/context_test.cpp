@@ -246,9 +246,9 @@ TEST_F(ContextTest, ColdKernelDuringCaptureIsATypedError) {
 TEST_F(ContextTest, ThreadsThatStartColdCompileOnce) {
   Context context = create(stub_options());
   std::atomic<int> failures{0};
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 16; ++i) {
-    threads.emplace_back([&] { failures += !quantize(context, request()).ok(); });
+  std::vector<std::thread> threads(16);
+  for (std::thread& thread : threads) {
+    thread = std::thread([&] { failures += !quantize(context, request()).ok(); });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(failures, 0);

@@ -45,6 +45,7 @@ void run_process(const Options& options, Shared& shared) {
     return;
   }
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([&, thread] {
       for (int i = 0; i < kKeys; ++i) {

@@ -13,6 +13,7 @@
 #include <limits>
 
 // What the device compiler predefines.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are CUDA's
 #define __device__
 namespace nibble {
 static unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
@@ -30,6 +31,7 @@ static unsigned __byte_perm(unsigned x, unsigned y, unsigned selectors) {
   return result;
 }
 }  // namespace nibble
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 #include "templates/nvfp4/e2m1_arithmetic.cuh"
 

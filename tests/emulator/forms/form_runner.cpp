@@ -141,8 +141,10 @@ struct FormRunner::State {
     call(get_function, &kernel, module, "kernel");
     Bytes output(form.output_bytes(), std::byte{kPoison});
     std::vector<CUdeviceptr> pointers = {upload_array(output)};
+    pointers.reserve(1 + inputs.size());
     for (const Bytes& input : inputs) pointers.push_back(upload_array(input));
     std::vector<void*> parameters;
+    parameters.reserve(pointers.size());
     for (CUdeviceptr& pointer : pointers) parameters.push_back(&pointer);
     call(launch, kernel, form.grid[0], form.grid[1], form.grid[2], form.block[0], form.block[1],
          form.block[2], form.dynamic_shared, CUstream{nullptr}, parameters.data(),
