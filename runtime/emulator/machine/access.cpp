@@ -114,8 +114,13 @@ std::string distance(uint64_t address, uint64_t bytes, uint64_t begin, uint64_t 
   const uint64_t at = request.address[lane];
   std::string what = "illegal address: " + request.what(at, "global");
   const auto* const nearest = request.warp.block().grid().memory.nearest(at);
+  const auto* const freed = request.warp.block().grid().memory.find_freed(at);
   if (at < 65536) {
     what += " (null pointer?)";
+  } else if (freed != nullptr) {
+    what += "\n  freed: " + freed->label + ", " + std::to_string(freed->size) + " bytes at " +
+            hexadecimal(freed->address) + "; the access is " + std::to_string(at - freed->address) +
+            " bytes into it";
   } else if (nearest != nullptr) {
     what += "\n  nearest: " + nearest->label + ", " + std::to_string(nearest->size) + " bytes at " +
             hexadecimal(nearest->address) + "; the access is " +

@@ -76,13 +76,16 @@ class GlobalMemory {
   // (poisoned); 0 when the capacity is used up.
   // Thereof only the first 64 MiB are poisoned.
   uint64_t allocate(uint64_t size, uint64_t align, std::string_view label, bool read_only = false);
-  // False when `address` is not the start of a live allocation.
+  // False when `address` is not the start of a live allocation. Its addresses are used again when
+  // many more have been freed.
   bool free(uint64_t address);
   // The allocation that contains [address, address + size), if one does. The Allocation lives
-  // until it is freed.
+  // until it is freed, and its record for a while beyond.
   const Allocation* find(uint64_t address, uint64_t size) const;
   // The live allocation nearest to an address that missed, for reports; null when there is none.
   const Allocation* nearest(uint64_t address) const;
+  // The allocation that an address was in until it was freed, if that is not long ago.
+  const Allocation* find_freed(uint64_t address) const;
   // Marks bytes as written by the host.
   void mark_written(uint64_t address, uint64_t size);
   uint64_t used() const;

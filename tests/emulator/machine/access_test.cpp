@@ -3,8 +3,10 @@
 // Addresses of a warp: every pattern of steps and masks reaches the right bytes, and a fault names
 // exactly the lanes that are wrong.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include <bit>
+#include <deque>
+#include <fstream>
 #include <numeric>
 
 #include "tests/emulator/machine/machine.h"
@@ -168,6 +170,61 @@ TEST(Access, StepsThatLeaveNameTheLanesOutside) {
   const auto fault = shared.run("test", {1, 1, 1}, {32, 1, 1}, {a, a});
   ASSERT_TRUE(fault.has_value());
   EXPECT_NE(fault->report.find("lanes 1-31"), std::string::npos) << fault->report;
+}
+
+TEST(Access, FreedMemoryIsNamed) {
+  Machine machine;
+  ASSERT_TRUE(machine.load(kernel(kGlobal))) << machine.error;
+  const uint64_t a = machine.buffer(input({std::vector<int32_t>(32, 8), ~0u}));
+  const uint64_t b = machine.buffer(std::vector<uint32_t>(100000, 0));
+  machine.memory.free(b);
+  const uint64_t next = machine.buffer(std::vector<uint32_t>(100000, 0));
+  EXPECT_NE(next, b);
+  const auto fault = machine.run("test", {1, 1, 1}, {32, 1, 1}, {a, b});
+  ASSERT_TRUE(fault.has_value());
+  EXPECT_NE(fault->report.find("freed: buffer, 400000 bytes"), std::string::npos) << fault->report;
+  EXPECT_NE(fault->report.find("8 bytes into it"), std::string::npos) << fault->report;
+}
+
+uint64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  uint64_t pages = 0, resident = 0;
+  statm >> pages >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+// Far more than the range of addresses holds at once, in memory that does not grow.
+TEST(Access, AllocationsForever) {
+  for (const bool tracked : {false, true}) {
+    GlobalMemory memory(1ull << 30, tracked);
+    std::deque<uint64_t> kept;
+    uint64_t before = 0;
+    constexpr uint64_t kSize = 1ull << 30;  // 70 pieces are more than the whole range
+    for (int i = 0; i < 80; ++i) {
+      const uint64_t address = memory.allocate(kSize, 256, "large");
+      ASSERT_NE(address, 0u) << i;
+      memory.free(address);
+    }
+    for (int i = 0; i < 40000; ++i) {
+      const uint64_t size = 1 + static_cast<uint64_t>(i) * 7919 % 20000;
+      const uint64_t address = memory.allocate(size, 256, "small");
+      ASSERT_NE(address, 0u) << i;
+      const auto* const found = memory.find(address, size);
+      ASSERT_NE(found, nullptr);
+      if (tracked) {
+        ASSERT_EQ(found->written[0], 0) << i;
+        ASSERT_EQ(found->written[size - 1], 0) << i;
+        memory.mark_written(address, size);
+      }
+      kept.push_back(address);
+      if (kept.size() > 50) {
+        ASSERT_TRUE(memory.free(kept.front()));
+        kept.pop_front();
+      }
+      if (i == 20000) before = resident_bytes();
+    }
+    EXPECT_LT(resident_bytes(), before + (64ull << 20));
+  }
 }
 
 }  // namespace
