@@ -85,6 +85,7 @@ TEST(Client, LaunchesThroughProcAddresses) {
   const auto to_host = client.get<decltype(cuMemcpyDtoH)>("cuMemcpyDtoH");
   ASSERT_EQ(to_host(values.data(), address, bytes), CUDA_SUCCESS);
   EXPECT_EQ(values, (std::vector<unsigned>{2, 4, 6, 8, 10, 12, 14, 2}));
+  EXPECT_EQ(client.get<decltype(cuCtxSetCurrent)>("cuCtxSetCurrent")(nullptr), CUDA_SUCCESS);
   const auto release = client.get<decltype(cuDevicePrimaryCtxRelease)>("cuDevicePrimaryCtxRelease");
   EXPECT_EQ(release(0), CUDA_SUCCESS);
 }
