@@ -419,6 +419,7 @@ bool resolve_scattered(Request& request) {
   const Window window = window_at(request, one);
   if (window.size < request.bytes) return false;
   const uint64_t last = window.size - request.bytes;
+  const auto data = reinterpret_cast<uint64_t>(window.data);
   // Both differences are below 2^63 for addresses inside; the top bit tells the others.
   uint64_t low_bits = 0, outside = 0;
   for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
@@ -427,7 +428,9 @@ bool resolve_scattered(Request& request) {
     const uint64_t offset = address - window.begin;
     low_bits |= address;
     outside |= offset | (last - offset);
-    request.places.scattered[lane] = window.data + offset + lane * window.apart;
+    // In integers: what is outside may not be a pointer.
+    request.places.scattered[lane] =
+        reinterpret_cast<std::byte*>(data + offset + lane * window.apart);
   }
   return (outside >> 63) == 0 && (low_bits & (request.bytes - 1)) == 0;
 }
