@@ -29,8 +29,8 @@ inline std::string device_test_name(const testing::TestParamInfo<const char*>& i
 class DeviceTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    // One context for each device, for the whole program: kernels are compiled once. Never destroyed:
-    // a driver may be gone by the time that static objects are.
+    // One context for each device, for the whole program: kernels are compiled once. Never
+    // destroyed: a driver may be gone by the time that static objects are.
     static auto& contexts = *new std::map<std::string, Result<Context>>;
     const std::string device = GetParam();
     auto at = contexts.find(device);
