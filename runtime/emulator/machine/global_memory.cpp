@@ -26,6 +26,7 @@ constexpr uint64_t kMinimumAlign = 256;
 constexpr uint64_t kGap = 256;  // between allocations: an access off the end hits nothing
 constexpr uint64_t kGuardedSize = 1 << 16;  // from here on a page without access follows
 constexpr uint64_t kReserve = 64ull << 30;  // beyond twice the capacity
+constexpr uint64_t kSmallestRange = 1ull << 30;
 // Freed memory whose addresses wait: at most that many pieces and bytes of address space, at least
 // that many pieces. Page tables of what has been touched stay with the process, so that not all of
 // the range may be gone through.
@@ -145,8 +146,13 @@ void GlobalMemory::State::reopen_oldest() {
 GlobalMemory::GlobalMemory(uint64_t capacity, bool track_writes)
     : state_(std::make_unique<State>()) {
   state_->capacity = capacity;
-  state_->size = align_up(2 * capacity + kReserve, page_size());
-  void* const base = map_range(state_->size, PROT_NONE);
+  // As much as the process may have: limits on it and sanitizers leave less than a GPU has.
+  void* base = nullptr;
+  for (uint64_t size = 2 * capacity + kReserve; base == nullptr && size >= kSmallestRange;
+       size /= 2) {
+    state_->size = align_up(size, page_size());
+    base = map_range(state_->size, PROT_NONE);
+  }
   if (base == nullptr) throw std::bad_alloc();
   state_->base = reinterpret_cast<uint64_t>(base);
   state_->next = state_->base + page_size();

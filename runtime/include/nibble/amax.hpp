@@ -19,4 +19,4 @@ struct AmaxRequest {
 // Enqueues the reduction on the stream.
 Status amax(Context& context, const AmaxRequest& request);
 
-}  // namespace gnu::visibility("default")]]nibble
+}  // namespace nibble

@@ -120,4 +120,4 @@ class Context {
   std::shared_ptr<ContextState> state_;
 };
 
-}  // namespace gnu::visibility("default")]]nibble
+}  // namespace nibble

@@ -19,4 +19,4 @@ struct DequantizeRequest {
 // Enqueues the conversion on the stream.
 Status dequantize(Context& context, const DequantizeRequest& request);
 
-}  // namespace gnu::visibility("default")]]nibble
+}  // namespace nibble

@@ -43,4 +43,4 @@ Result<Inspection> inspect(Context& context, const AmaxRequest& request);
 Result<Inspection> inspect(Context& context, const QuantizeRequest& request);
 Result<Inspection> inspect(Context& context, const DequantizeRequest& request);
 
-}  // namespace gnu::visibility("default")]]nibble
+}  // namespace nibble

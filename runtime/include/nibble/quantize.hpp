@@ -37,4 +37,4 @@ class QuantizePlan {
   std::shared_ptr<const State> state_;
 };
 
-}  // namespace gnu::visibility("default")]]nibble
+}  // namespace nibble

@@ -76,4 +76,4 @@ class [[nodiscard]] Result {
   std::variant<T, Status> value_;
 };
 
-}  // namespace gnu::visibility("default")]]nibble
+}  // namespace nibble

@@ -60,4 +60,4 @@ struct Nvfp4Matrix {
   int64_t scale_row_stride = 0;  // bytes, row-major layout only; 0: blocks in a row
 };
 
-}  // namespace gnu::visibility("default")]]nibble
+}  // namespace nibble
