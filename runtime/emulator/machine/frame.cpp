@@ -60,7 +60,7 @@ Frame* Warp::push_frame(const DecodedFunction& function, Frame* caller) {
     frame->storage.reset(new std::byte[size + 64]);
     const auto address = reinterpret_cast<uintptr_t>(frame->storage.get());
     frame->data = frame->storage.get() + (64 - address % 64);
-    std::memcpy(frame->data, function.image.data(), size);
+    std::copy(function.image.begin(), function.image.end(), frame->data);
   }
   frame->caller = caller;
   frame->depth = caller != nullptr ? caller->depth + 1 : 0;

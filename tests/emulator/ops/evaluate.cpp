@@ -105,7 +105,7 @@ Values float_patterns(int exponent_bits, int mantissa_bits, size_t count) {
     const bool dense = field < 4 || field + 4 > top || (field + 40 > middle && field < middle + 70);
     if (exponent_bits > 8 && !dense) continue;
     for (const uint64_t mantissa :
-         {uint64_t{0}, uint64_t{1}, one / 2, one / 2 + 1, one - 1, random() % one}) {
+         {uint64_t{0}, uint64_t{1}, one / 2, one / 2 + 1, one - 1, random() & (one - 1)}) {
       values.push_back(field * one + mantissa);
       values.push_back(sign | (field * one + mantissa));
     }
