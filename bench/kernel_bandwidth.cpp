@@ -221,7 +221,7 @@ Status launch_spec(const ContextState& state, const Kernel& kernel, const Device
 std::vector<KernelSpec> candidates(const Family& family, const Arch& arch, const Matrix& matrix,
                                    ScaleLayout layout) {
   KernelSpec spec = tile_spec(family, arch, with_strides(matrix));
-  if (&family != &kAmaxFamily) spec.values[kTileConstants] = static_cast<int>(layout);
+  if (&family != &kAmaxFamily) spec.values[kScaleLayout] = static_cast<int>(layout);
   std::vector<KernelSpec> all{spec};
   for (const int threads : family.constants[kThreads].values) {
     for (const int rows : family.constants[kRowsPerTile].values) {

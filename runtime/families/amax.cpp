@@ -38,7 +38,7 @@ Grid amax_grid(const ContextState& context, const KernelSpec& spec, const Matrix
 
 }  // namespace
 
-const Family kAmaxFamily{"amax", "AmaxParams", tile_constants("input"), kVariants};
+const Family kAmaxFamily{"amax", "AmaxParams", matrix_constants(ElementType::kInput), kVariants};
 
 KernelSpec amax_spec(const Matrix& x, const Arch& arch) {
   return tile_spec(kAmaxFamily, arch, flattened(x));

@@ -14,15 +14,6 @@ namespace nibble {
 
 namespace {
 
-constexpr size_t kScaleLayout = kTileConstants;
-
-const auto kConstants = [] {
-  std::array<Constant, kTileConstants + 2> all{};
-  std::copy(tile_constants("output").begin(), tile_constants("output").end(), all.begin());
-  all[kTileConstants] = scale_layout_constant();
-  all[kTileConstants + 1] = e2m1_conversion_constant();
-  return all;
-}();
 constexpr Variant kVariants[] = {{"quantize/dequantize.cuh", kFp8Conversion}};
 
 DequantizeRequest with_strides(DequantizeRequest request) {
@@ -61,7 +52,8 @@ Status launch(const ContextState& state, const Kernel& kernel, const DequantizeR
 
 }  // namespace
 
-const Family kDequantizeFamily{"dequantize", "DequantizeParams", kConstants, kVariants};
+const Family kDequantizeFamily{"dequantize", "DequantizeParams",
+                               nvfp4_constants(ElementType::kOutput), kVariants};
 
 Status dequantize(Context& context, const DequantizeRequest& request) {
   return guarded([&]() -> Status {

@@ -12,15 +12,6 @@ namespace nibble {
 
 namespace {
 
-constexpr size_t kScaleLayout = kTileConstants;
-
-const auto kConstants = [] {
-  std::array<Constant, kTileConstants + 2> all{};
-  std::copy(tile_constants("input").begin(), tile_constants("input").end(), all.begin());
-  all[kTileConstants] = scale_layout_constant();
-  all[kTileConstants + 1] = e2m1_conversion_constant();
-  return all;
-}();
 constexpr Variant kVariants[] = {{"quantize/quantize.cuh", kFp8Conversion}};
 
 QuantizeRequest with_strides(QuantizeRequest request) {
@@ -81,7 +72,8 @@ Status launch(const ContextState& state, const Kernels& kernels, const QuantizeR
 
 }  // namespace
 
-const Family kQuantizeFamily{"quantize", "QuantizeParams", kConstants, kVariants};
+const Family kQuantizeFamily{"quantize", "QuantizeParams", nvfp4_constants(ElementType::kInput),
+                             kVariants};
 
 Status quantize(Context& context, const QuantizeRequest& request) {
   return guarded([&]() -> Status {

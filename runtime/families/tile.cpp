@@ -3,6 +3,7 @@
 #include "runtime/families/tile.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include "runtime/result.h"
@@ -15,8 +16,7 @@ using Origin = Constant::Origin;
 
 constexpr int kThreadChoices[] = {256, 128};
 constexpr int kRowChoices[] = {1, 2, 4, 8, 16, 32, 64, 128};
-// Reads are 16 elements a thread, so that more in flight pay; a thread that writes them pays for
-// each.
+// More reads in flight pay; a thread that writes its elements pays for each.
 constexpr int kInputBlockChoices[] = {2, 1, 4};
 constexpr int kOutputBlockChoices[] = {1, 2, 4};
 constexpr int kTypes[] = {0, 1, 2};
@@ -26,6 +26,7 @@ constexpr int kLayouts[] = {0, 1};
 constexpr std::string_view kLayoutNames[] = {"row_major", "128x4"};
 constexpr int kFlags[] = {0, 1};
 
+// clang-format off: a constant a row
 constexpr std::array<Constant, kTileConstants> constants_of(std::string_view element_label,
                                                             std::span<const int> block_choices) {
   return {{
@@ -33,7 +34,7 @@ constexpr std::array<Constant, kTileConstants> constants_of(std::string_view ele
       {"kRowsPerTile", "rows", "rows of a tile", Origin::kTuned, kRowChoices, {}},
       {"kBlocksPerThread",
        "blocks",
-       "16-element blocks in flight in a thread",
+       "blocks of 16 elements of a thread",
        Origin::kTuned,
        block_choices,
        {}},
@@ -41,21 +42,24 @@ constexpr std::array<Constant, kTileConstants> constants_of(std::string_view ele
        kTypes, kTypeNames},
       {"kVectorBytes",
        "vector",
-       "bytes of one access of the matrix; 0: an element",
+       "bytes of one access of that matrix; 0: an element",
        Origin::kProblem,
        kVectors,
        {}},
+      {"kScaleLayout", "layout", "layout of the scales", Origin::kProblem, kLayouts, kLayoutNames},
+      {"kHasE2m1Conversion",
+       "e2m1",
+       "1: the target converts E2M1 in hardware",
+       Origin::kTarget,
+       kFlags,
+       {},
+       kE2m1Conversion},
   }};
 }
+// clang-format on
 
 constexpr auto kInputConstants = constants_of("input", kInputBlockChoices);
 constexpr auto kOutputConstants = constants_of("output", kOutputBlockChoices);
-constexpr Constant kScaleLayoutConstant{"kScaleLayout",   "layout", "layout of the scales",
-                                        Origin::kProblem, kLayouts, kLayoutNames};
-constexpr Constant kE2m1ConversionConstant{
-    "kHasE2m1Conversion", "e2m1", "1: the target converts E2M1 in hardware",
-    Origin::kTarget,      kFlags, {},
-    kE2m1Conversion};
 
 Status invalid(std::string_view name, std::string_view member, int64_t value,
                const std::string& rule) {
@@ -66,8 +70,7 @@ Status invalid(std::string_view name, std::string_view member, int64_t value,
   return {Code::kInvalidArgument, std::move(message)};
 }
 
-// A grid has 2^31 - 1 columns of thread blocks, and a tile may be as narrow as one 16-element
-// block.
+// A grid has 2^31 - 1 columns of thread blocks; the narrowest tile is one 16-element block.
 constexpr int64_t kMaxColumns = ((int64_t{1} << 31) - 1) * kBlockSize;
 
 // True when rows x stride x unit bytes do not fit the address space.
@@ -79,11 +82,13 @@ bool too_large(int64_t rows, int64_t stride, int64_t unit) {
 
 }  // namespace
 
-const std::array<Constant, kTileConstants>& tile_constants(std::string_view element_label) {
-  return element_label == "input" ? kInputConstants : kOutputConstants;
+std::span<const Constant> matrix_constants(ElementType element) {
+  return nvfp4_constants(element).first(kScaleLayout);
 }
-const Constant& scale_layout_constant() { return kScaleLayoutConstant; }
-const Constant& e2m1_conversion_constant() { return kE2m1ConversionConstant; }
+
+std::span<const Constant> nvfp4_constants(ElementType element) {
+  return element == ElementType::kInput ? kInputConstants : kOutputConstants;
+}
 
 Matrix with_strides(Matrix matrix) {
   if (matrix.row_stride == 0) matrix.row_stride = matrix.columns;

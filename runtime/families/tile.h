@@ -4,7 +4,7 @@
 // constants and grids of templates/quantize/tile.cuh.
 #pragma once
 
-#include <array>
+#include <span>
 #include <string_view>
 
 #include "nibble/status.hpp"
@@ -14,13 +14,22 @@
 
 namespace nibble {
 
-// Constants that every family of this folder starts with, at these places of KernelSpec::values.
-enum TileConstant : size_t { kThreads, kRowsPerTile, kBlocksPerThread, kElementType, kVectorBytes };
-constexpr size_t kTileConstants = 5;
-const std::array<Constant, kTileConstants>& tile_constants(std::string_view element_label);
-// The constant of families that read or write scales.
-const Constant& scale_layout_constant();
-const Constant& e2m1_conversion_constant();
+// The places of the constants in KernelSpec::values. amax has those up to kVectorBytes, the
+// families that read or write codes and scales have all.
+enum TileConstant : size_t {
+  kThreads,
+  kRowsPerTile,
+  kBlocksPerThread,
+  kElementType,
+  kVectorBytes,
+  kScaleLayout,
+  kHasE2m1Conversion,
+  kTileConstants
+};
+// What the label calls the element type: that of the matrix which is not NVFP4.
+enum class ElementType { kInput, kOutput };
+std::span<const Constant> matrix_constants(ElementType element);
+std::span<const Constant> nvfp4_constants(ElementType element);
 
 // Strides filled in where they are 0.
 Matrix with_strides(Matrix matrix);
