@@ -37,7 +37,7 @@ void Warp::start(const DecodedFunction& kernel, uint32_t lanes) {
     first.frame = push_frame(kernel, nullptr);
   } else {
     first.frame = frames_[0].get();
-    std::memcpy(first.frame->data, kernel.image.data(), kernel.image.size());
+    std::copy(kernel.image.begin(), kernel.image.end(), first.frame->data);
     fill_values(*first.frame, true);
   }
   first.frame->users = 1;
