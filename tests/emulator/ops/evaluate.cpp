@@ -110,7 +110,7 @@ Values float_patterns(int exponent_bits, int mantissa_bits, size_t count) {
       values.push_back(sign | (field * one + mantissa));
     }
   }
-  while (values.size() < count) values.push_back(random() % (2 * sign));
+  while (values.size() < count) values.push_back(random() & (2 * sign - 1));
   return values;
 }
 
