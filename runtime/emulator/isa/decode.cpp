@@ -248,6 +248,8 @@ void Decoder::decode(const Instruction& instruction, Inst& inst) {
   current_ = &instruction;
   args_ = &out_.args.emplace_back();
   inst.location = instruction.location;
+  inst.id = static_cast<uint32_t>(code_.instructions.size());
+  code_.instructions.push_back({&out_, &inst});
   const bool is_timer = instruction.opcode == "mov" && instruction.operands.size() == 2 &&
                         instruction.operands[1].kind == Operand::Kind::kSpecial &&
                         varies(find_special(instruction.operands[1].name).value_or(Special::kTid));

@@ -58,6 +58,14 @@ const Rows& all_rows() {
     append_control_rows(rows);
     append_barrier_rows(rows);
     append_warp_rows(rows);
+    append_mbarrier_rows(rows);
+    append_cluster_launch_rows(rows);
+    append_bulk_copy_rows(rows);
+    append_tensor_copy_rows(rows);
+    append_matrix_rows(rows);
+    append_mma_rows(rows);
+    append_wgmma_rows(rows);
+    append_tcgen05_rows(rows);
     return rows;
   }();
   return kRows;

@@ -51,6 +51,7 @@ struct Requires {
 //                    register where that is optional and absent; any length in a row without one.
 //                    The elements of mov's vectors share the size of its type.
 //   [a]              an address: register or variable plus a constant
+//   [a, {c}]         an address and a vector of any length behind it, {c:type} or s32: coordinates
 //   @l               a label        @f  a function and its lists (call)
 // Arg order in Inst is the order of the row with vectors and pairs flattened.
 struct Row {
@@ -92,6 +93,7 @@ struct Inst {
   uint8_t vector = 1;             // elements: 2 of .v2
   ValueType type;                 // of the last type modifier
   uint32_t extra = 0;             // index into a table of the Program: memory site, call, ...
+  uint32_t id = 0;                // of all of the Program's: index in Code::instructions
   uint8_t choice[16] = {};        // by modifier group of the row
   const Row* row = nullptr;
   Location location;
@@ -112,6 +114,14 @@ void append_atomic_rows(Rows& rows);
 void append_control_rows(Rows& rows);
 void append_barrier_rows(Rows& rows);
 void append_warp_rows(Rows& rows);
+void append_mbarrier_rows(Rows& rows);
+void append_cluster_launch_rows(Rows& rows);  // clusterlaunchcontrol
+void append_bulk_copy_rows(Rows& rows);       // cp.async.bulk without tensor, st.async, red.async
+void append_tensor_copy_rows(Rows& rows);     // cp.async.bulk.tensor, tensormap
+void append_matrix_rows(Rows& rows);          // ldmatrix, stmatrix, movmatrix, wmma.load and .store
+void append_mma_rows(Rows& rows);             // mma.sync, wmma.mma
+void append_wgmma_rows(Rows& rows);
+void append_tcgen05_rows(Rows& rows);
 
 // Whether PTX of `target` may use a form.
 bool has_form(const Target& target, const Requires& form);

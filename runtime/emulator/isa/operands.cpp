@@ -249,8 +249,11 @@ void Decoder::decode_operand(const OperandPattern& pattern, const Operand& opera
       break;
     case Kind::kAddress:
       args_->push_back(address(operand, inst));
-      for (size_t i = 1; i < operand.elements.size(); ++i) {
-        refuse("coordinates after an address are not supported here");
+      if (pattern.coordinates) {
+        if (operand.elements[1].kind != Operand::Kind::kVector) refuse("coordinates are a vector");
+        for (const Operand& element : operand.elements[1].elements) {
+          args_->push_back(value(element, *pattern.right));
+        }
       }
       break;
     case Kind::kLabel:

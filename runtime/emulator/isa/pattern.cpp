@@ -119,6 +119,15 @@ OperandPattern read_operand(Reader& in) {
   if (in.accept('[')) {
     operand.kind = Kind::kAddress;
     in.name();
+    if (in.accept(',')) {
+      in.spaces();
+      if (!in.accept('{')) in.fail("{ is missing");
+      operand.coordinates = true;
+      in.name();
+      operand.right = read_type(in);
+      if (!operand.right) operand.right = parse_value_type("s32");
+      if (!in.accept('}')) in.fail("} is missing");
+    }
     if (!in.accept(']')) in.fail("] is missing");
   } else if (in.accept('{')) {
     operand.kind = Kind::kVector;
@@ -210,7 +219,8 @@ bool match_operand(const OperandPattern& pattern, const Operand& operand) {
              (pattern.plain && operand.kind != O::kAddress && operand.kind != O::kPair &&
               operand.kind != O::kList && operand.kind != O::kLabel);
     case P::kAddress:
-      return operand.kind == O::kAddress;
+      return operand.kind == O::kAddress &&
+             operand.elements.size() == (pattern.coordinates ? 2u : 1u);
     case P::kLabel:
       return operand.kind == O::kLabel;
     case P::kFunction:
@@ -277,6 +287,7 @@ bool operand_overlaps(const OperandPattern& a, const OperandPattern& b) {
     return operand.kind == Kind::kValue || operand.kind == Kind::kPair ||
            (operand.kind == Kind::kVector && operand.plain);
   };
+  if (a.kind == Kind::kAddress && b.kind == Kind::kAddress) return a.coordinates == b.coordinates;
   return a.kind == b.kind || (takes_plain(a) && takes_plain(b));
 }
 

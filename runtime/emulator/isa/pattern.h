@@ -28,6 +28,7 @@ struct OperandPattern {
   bool plain = false;  // kVector: a plain register will do, as the vector modifier is optional
   std::optional<ValueType> type;   // the row's last type modifier where none is given
   std::optional<ValueType> right;  // of the second name of a pair
+  bool coordinates = false;        // kAddress: a vector follows inside the brackets, of `right`
 };
 
 struct Pattern {

@@ -53,6 +53,27 @@ struct Places {
 void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Access access,
              Places& places);
 
+// Bytes of one block's shared memory.
+struct SharedPlace {
+  Block* block = nullptr;
+  uint32_t offset = 0;  // from the block's first byte
+  std::byte* data() const { return block->shared() + offset; }
+};
+// Where [address, address + bytes) lies; `address` is one of the shared window (the block's rank
+// above, as kernels compute with) or, where `generic`, of the generic space. Faults, blaming
+// `origin`, where it is not in shared memory of a block of the cluster or no multiple of `align`.
+// `own`: other blocks' memory is refused as well.
+SharedPlace shared_place(const Origin& origin, uint64_t address, uint32_t bytes, uint32_t align,
+                         bool generic, bool own);
+// Of the address operand of an instruction whose modifier says `space`, in one lane.
+SharedPlace shared_operand(Warp& warp, const Arg& arg, Space space, uint32_t lane, uint32_t bytes,
+                           uint32_t align);
+// The address that an operand has in a lane: register or variable plus constant.
+uint64_t address_in(const Warp& warp, const Arg& arg, uint32_t lane);
+// Global memory (or constant memory, or kernel parameters, by their generic address) at `address`.
+// Faults, blaming `origin`, where it is none; not for kernel-wide checks of alignment.
+std::byte* global_place(const Origin& origin, uint64_t address, uint64_t bytes, Access access);
+
 // The same for `bytes` at a generic address in one lane, without alignment: for builtins.
 // Null where it is no memory.
 std::byte* resolve_one(Warp& warp, uint64_t generic, uint64_t bytes, uint32_t lane);

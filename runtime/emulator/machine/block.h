@@ -10,8 +10,12 @@
 #include <optional>
 #include <vector>
 
+#include "runtime/emulator/machine/async.h"
 #include "runtime/emulator/machine/code.h"
 #include "runtime/emulator/machine/device.h"
+#include "runtime/emulator/machine/mbarrier.h"
+#include "runtime/emulator/machine/order.h"
+#include "runtime/emulator/machine/tensor_memory.h"
 #include "runtime/emulator/machine/warp.h"
 
 namespace nibble::emulator {
@@ -68,6 +72,8 @@ class Block {
 
   std::byte* shared() { return shared_.data(); }
   uint8_t* shared_written() { return shared_written_.empty() ? nullptr : shared_written_.data(); }
+  Mbarriers& mbarriers() { return mbarriers_; }
+  TensorMemory& tensor_memory() { return tensor_memory_; }
   uint32_t shared_size() const { return static_cast<uint32_t>(shared_.size()); }
   // Of a memory instruction; empty where its allocation may have been freed since.
   MemorySite& site(const Inst& inst) {
@@ -94,6 +100,7 @@ class Block {
     uint32_t expected = 0;  // 0: all
     uint32_t voters = 0, trues = 0;
     bool is_open = false;  // somebody has arrived
+    Knowledge knowledge;   // of those who have
   };
   void complete(uint32_t barrier);
 
@@ -107,6 +114,8 @@ class Block {
   std::array<Barrier, kBarriers> barriers_;
   std::vector<std::byte> shared_;
   std::vector<uint8_t> shared_written_;
+  Mbarriers mbarriers_;
+  TensorMemory tensor_memory_;
   std::vector<std::unique_ptr<Warp>> warps_;
 };
 
@@ -128,14 +137,25 @@ class Cluster {
   void arrive(Warp& warp);
   void on_exit();
 
+  Order& order() { return order_; }
+  AsyncEngine& async() { return async_; }
+  // Fragments that wait for this event (or for any) go on.
+  void wake(const void* event);
+
  private:
   void complete_when_all_arrived();
+  uint64_t run_blocks();
+  bool expire_waits();
   [[noreturn]] void report_deadlock() const;
 
   const Grid& grid_;
   Dim3 index_ = {0, 0, 0};
   uint32_t arrived_ = 0;
+  uint32_t fruitless_ = 0;  // times that waits expired since anything happened
+  Knowledge barrier_;       // of those who arrived at barrier.cluster
   std::vector<std::unique_ptr<Block>> blocks_;
+  Order order_;
+  AsyncEngine async_;
 };
 
 }  // namespace nibble::emulator

@@ -91,6 +91,11 @@ struct Program::Code {
   std::map<std::string, Program::Variable, std::less<>> variables;
   std::vector<std::string> files;
   uint32_t memory_sites = 0;
+  struct Place {
+    const DecodedFunction* function = nullptr;
+    const Inst* inst = nullptr;
+  };
+  std::vector<Place> instructions;  // by Inst::id
   Target target;
 
   const DecodedFunction* function_at(uint64_t address) const;

@@ -48,6 +48,7 @@ struct Fault {
     kAssert,
     kTrap,
     kDeadlock,
+    kRace,  // accesses that nothing orders; a missing fence or wait
     kLaunchConfig
   };
   Kind kind = Kind::kIllegalAddress;
@@ -154,6 +155,9 @@ struct Launch {
 
 struct Settings {
   bool check_uninitialized = false;  // report reads of bytes never written
+  bool check_order = true;           // races and missing fences on shared and tensor memory
+  bool check_tensor_fences = false;  // missing tcgen05.fence, which hardware mostly forgives
+  uint64_t seed = 0;                 // of the order of warps and asynchronous work; 0: plain turns
   uint32_t threads = 0;              // host threads that run blocks; 0: one a core
 };
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "runtime/emulator/isa/isa.h"
+#include "runtime/emulator/machine/async.h"
 #include "runtime/emulator/machine/device.h"
 
 namespace nibble::emulator {
@@ -39,6 +40,8 @@ struct Frame {
   std::unique_ptr<std::byte[]> storage;
 };
 
+constexpr uint32_t kNoMbarrier = ~0u;
+
 struct Fragment {
   // What it waits for; it is run again when that has come.
   enum class Wait : uint8_t {
@@ -47,14 +50,19 @@ struct Fragment {
     kBarrier,   // of the block, number `barrier`
     kAnywhere,  // the same, but they may stand at different instructions (bar.warp.sync)
     kCluster,   // barrier.cluster
+    kEvent,     // asynchronous work, after which the instruction is executed anew
   };
   const Inst* next = nullptr;
   uint32_t lanes = 0;
   Frame* frame = nullptr;
   Wait wait = Wait::kNone;
   uint8_t barrier = 0;
-  uint32_t turn = 0;      // how often it has yielded
-  uint32_t backward = 0;  // branches since it last yielded
+  bool expired = false;         // kEvent: released since nothing else could go on
+  const void* event = nullptr;  // kEvent: Warp::wait_event()'s
+  uint32_t mbarrier = 0;        // kEvent: the offset of the one waited for; kNoMbarrier: none
+  uint32_t parity = 0;          // kEvent: of the phase
+  uint32_t turn = 0;            // how often it has yielded
+  uint32_t backward = 0;        // branches since it last yielded
 };
 
 class Warp {
@@ -137,11 +145,22 @@ class Warp {
       finish(fragment);
     }
   }
+  // The active lanes execute the current instruction anew after Cluster::wake(event), or wake of
+  // any event where it is null; `mbarrier` and `parity` say in reports what they wait for.
+  void wait_event(const void* event, uint32_t mbarrier = kNoMbarrier, uint32_t parity = 0);
+  // Whether the current instruction is executed anew since nothing else in the cluster could go
+  // on: what may time out does so. Asked once.
+  bool take_expired();
+  bool wake(const void* event);  // true when a fragment waited for it
+  bool expire();                 // lets fragments that wait for events go on; true when there were
   uint32_t waiting_at(Fragment::Wait what, uint8_t barrier) const;  // lanes
   void yield();                                                     // to other warps
 
   // Ends the launch. `lane` is the first of `lanes` to blame; `what` is the report's first lines.
   [[noreturn]] void fault(Fault::Kind kind, const std::string& what, uint32_t lanes) const;
+
+  CopyGroups copies;       // of cp.async
+  CopyGroups bulk_copies;  // of cp.async.bulk with .bulk_group
 
   // Lanes that have arrived at the cluster barrier and whose phase has not completed.
   uint32_t cluster_pending = 0;

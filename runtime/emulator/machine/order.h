@@ -1,0 +1,170 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// What happens before what in a cluster, and accesses that nothing orders.
+//
+// Every agent has a clock: a warp, a warp's tensor-memory loads and stores, a block's tensor-core
+// queue, an asynchronous copy in flight. Knowledge is, for each agent, up to which of its clock's
+// ticks everything has happened before; barriers hand it on (FastTrack: Flanagan and Freund, 2009).
+// Each word of shared memory and each cell of tensor memory remembers who touched it last and when;
+// an access whose warp does not know of a conflicting one is a fault.
+//
+// Warps count as one agent: lanes of one warp do not race with each other here. Where the model is
+// coarser than the PTX memory model (atomics, fences and volatile accesses order everything that
+// they meet) it is so that no correct program is refused.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "runtime/emulator/machine/origin.h"
+
+namespace nibble::emulator {
+
+class Block;
+class Cluster;
+class Warp;
+enum class Access : uint8_t;
+
+using Agent = uint32_t;
+
+class Clocks {
+ public:
+  uint32_t of(Agent agent) const { return agent < at_.size() ? at_[agent] : 0; }
+  void raise(Agent agent, uint32_t clock);
+  void join(const Clocks& other);
+  void clear() { at_.clear(); }
+
+ private:
+  std::vector<uint32_t> at_;
+};
+
+// `seen`: what has happened before. `fenced`: writes through the generic proxy that a proxy fence
+// made visible to asynchronous operations.
+struct Knowledge {
+  Clocks seen, fenced;
+  void join(const Knowledge& other);
+  void clear();
+};
+
+// A tick of an agent's clock, with the instruction that made the access and, for shared memory,
+// which bytes of the word it touched. Zero: none.
+class Epoch {
+ public:
+  Epoch() = default;
+  Epoch(Agent agent, uint32_t clock, uint32_t instruction, uint32_t bytes)
+      : bits_(uint64_t{clock} << 40 | uint64_t{agent} << 28 | uint64_t{instruction} << 4 | bytes) {}
+  uint32_t clock() const { return static_cast<uint32_t>(bits_ >> 40); }
+  Agent agent() const { return static_cast<Agent>(bits_ >> 28 & 0xFFF); }
+  uint32_t instruction() const { return static_cast<uint32_t>(bits_ >> 4 & 0xFFFFFF); }
+  uint32_t bytes() const { return static_cast<uint32_t>(bits_ & 0xF); }
+  bool is_none() const { return bits_ == 0; }
+  bool same_but_bytes(Epoch other) const { return bits_ >> 4 == other.bits_ >> 4; }
+  void add_bytes(uint32_t bytes) { bits_ |= bytes; }
+
+ private:
+  uint64_t bits_ = 0;
+};
+
+// Who last touched a word of shared memory or a cell of tensor memory. Of readers only two are
+// kept; those that a later reader knows of need not be.
+struct Cell {
+  Epoch write;
+  Epoch read[2];
+};
+
+// An asynchronous operation as an agent.
+struct Ticket {
+  Agent agent = 0;
+  uint32_t clock = 0;
+};
+
+// Lanes [lane, lane + lanes) and columns [column, column + columns) of a block's tensor memory.
+struct TensorRange {
+  uint32_t lane = 0, lanes = 0;
+  uint32_t column = 0, columns = 0;
+};
+
+class Order {
+ public:
+  Order(Cluster& cluster, uint32_t blocks, uint32_t warps_per_block, bool is_enabled);
+
+  bool is_enabled() const { return is_enabled_; }
+  // A new cluster begins: all that was is over.
+  void start();
+
+  // Hands the warp's knowledge on, and takes it over.
+  void release(const Warp& warp, Knowledge& into);
+  void acquire(const Warp& warp, const Knowledge& from);
+  // Of fences, atomics and volatile accesses: with all others that did so.
+  void synchronize(const Warp& warp);
+  // fence.proxy.async: generic accesses that the warp knows of become visible to the async proxy.
+  void fence_async_proxy(const Warp& warp);
+
+  // A generic access of `bytes` at `offset` of a block's shared memory.
+  void access(Warp& warp, Block& block, uint32_t offset, uint32_t bytes, Access access);
+  // The same by all lanes of a warp at addresses in equal steps.
+  void access_strided(Warp& warp, Block& block, uint32_t offset, int64_t stride, uint32_t lanes,
+                      uint32_t bytes, Access access);
+
+  // Asynchronous operations. begin: a new agent, or the next tick of the block's tensor-core queue,
+  // ordered after all that the issuing warp knows. touch: what it reads or writes, checked against
+  // what the warp knows, and from here on in flight until somebody knows the ticket.
+  Ticket begin(const Origin& origin);
+  Ticket begin_tensor(const Origin& origin, const Block& queue);
+  void touch(const Origin& origin, Ticket ticket, Block& block, uint32_t offset, uint32_t bytes,
+             Access access);
+  void touch_tensor(const Origin& origin, Ticket ticket, Block& block, const TensorRange& range,
+                    Access access);
+  // What whoever learns of the operation's end knows.
+  void complete(Ticket ticket, const Knowledge& issuer, Knowledge& into);
+  void complete(Ticket ticket, const Warp& warp);
+  // The issuing warp's knowledge now, to be handed on at the operation's end.
+  const Knowledge& knowledge(const Warp& warp) const;
+
+  // tcgen05.ld and .st by a warp, and tcgen05.wait that ends them.
+  void access_tensor(Warp& warp, Block& block, const TensorRange& range, Access access);
+  void wait_tensor(const Warp& warp);
+
+ private:
+  struct State {
+    Knowledge knowledge;
+    uint32_t tensor_clock = 1;  // of the warp's tensor-memory accesses
+  };
+  struct Slot {
+    uint32_t clock = 0;
+    Origin origin;
+  };
+  struct Attempt {  // an access about to be made
+    const Origin& origin;
+    const Clocks& seen;
+    const Clocks* fenced;  // not null: through the async proxy
+    Epoch epoch;
+    Access access;
+    Block& block;
+  };
+  void check_shared(const Attempt& attempt, uint32_t offset, uint32_t bytes);
+  void check_cell(const Attempt& attempt, Cell& cell, uint32_t bytes, uint64_t where, bool tensor);
+  void check_tensor(const Attempt& attempt, const TensorRange& range);
+  [[noreturn]] void report(const Attempt& attempt, Epoch other, bool other_writes, uint64_t where,
+                           bool tensor, bool lacks_fence) const;
+  std::string describe(Epoch epoch, bool writes) const;
+  Agent agent_of(const Warp& warp) const;
+  State& state_of(const Warp& warp) { return states_[agent_of(warp) / 2]; }
+  void tick(const Warp& warp);
+  uint32_t first_slot() const { return 2 * static_cast<uint32_t>(states_.size()) + blocks_; }
+  Cell* shared_cells(Block& block, uint32_t word);
+
+  Cluster& cluster_;
+  uint32_t blocks_, warps_;
+  bool is_enabled_;
+  std::vector<State> states_;           // by block and warp
+  std::vector<uint32_t> tensor_queue_;  // clocks, by block
+  std::vector<Slot> slots_;
+  uint32_t next_slot_ = 0;
+  Knowledge world_;
+  std::vector<std::vector<Cell>> shared_;  // by block, a cell a word
+  std::vector<std::vector<Cell>> tensor_;  // by block, kLaneGroups x kColumns
+};
+
+}  // namespace nibble::emulator
