@@ -35,6 +35,7 @@ CUresult code_of(Fault::Kind kind) {
     case Fault::Kind::kLaunchConfig:
       return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
     case Fault::Kind::kUninitialized:  // what hardware does not see
+    case Fault::Kind::kRace:
     case Fault::Kind::kTrap:
       break;
   }

@@ -202,6 +202,11 @@ void resolve_global(Request& request, uint32_t lanes) {
   request.warp.fault(Fault::Kind::kIllegalAddress, what, lanes);
 }
 
+bool checks_order(const Request& request) {
+  return request.access != Access::kAtomic && !request.warp.is_ordering &&
+         !request.warp.is_unordered && request.warp.block().cluster().order().is_enabled();
+}
+
 // Addresses in the shared window's own 32 bits.
 void resolve_shared(Request& request, uint32_t lanes, bool whole_cluster) {
   Block& own = request.warp.block();
@@ -228,6 +233,13 @@ void resolve_shared(Request& request, uint32_t lanes, bool whole_cluster) {
     }
   });
   if (bad != 0) outside_shared(request, bad);
+  if (checks_order(request)) {
+    for_each_lane(lanes, [&](uint32_t lane) {
+      own.cluster().order().access(request.warp, *own.cluster().block(rank_of(lane)),
+                                   static_cast<uint32_t>(offset_of(lane)), request.bytes,
+                                   request.access);
+    });
+  }
   if (own.shared_written() == nullptr) return;
   track(request, lanes, "shared", [&](uint32_t lane) {
     return own.cluster().block(rank_of(lane))->shared_written() + offset_of(lane);
@@ -323,12 +335,14 @@ struct Window {
   uint64_t begin = 0, size = 0;
   std::byte* data = nullptr;
   uint64_t apart = 0;  // bytes; not 0: each lane has its own
+  bool is_shared = false;
 };
 
 Window shared_window(Block& block, uint64_t base) {
   if (block.shared_written() != nullptr) return {};
   const uint64_t own = uint64_t{block.rank()} << kRankShift;
-  return {base + own + block.grid().model.shared_reserved, block.shared_size(), block.shared()};
+  return {base + own + block.grid().model.shared_reserved, block.shared_size(), block.shared(), 0,
+          true};
 }
 
 Window local_window(const Warp& warp, uint64_t base) {
@@ -407,7 +421,13 @@ bool resolve_strided(Request& request, const Arg& arg) {
   if (from - window.begin > last || to - window.begin > last) return false;
   request.places.is_strided = true;
   request.places.stride = stride + static_cast<int64_t>(window.apart);
-  request.places.origin = window.data + static_cast<int64_t>(from - window.begin) - low * stride;
+  const int64_t first_lane = static_cast<int64_t>(from - window.begin) - low * stride;
+  request.places.origin = window.data + first_lane;
+  if (window.is_shared && checks_order(request)) {
+    Block& block = request.warp.block();
+    block.cluster().order().access_strided(request.warp, block, first_lane, stride, request.bytes,
+                                           request.access);
+  }
   return true;
 }
 
@@ -432,7 +452,16 @@ bool resolve_scattered(Request& request) {
     request.places.scattered[lane] =
         reinterpret_cast<std::byte*>(data + offset + lane * window.apart);
   }
-  return (outside >> 63) == 0 && (low_bits & (request.bytes - 1)) == 0;
+  if ((outside >> 63) != 0 || (low_bits & (request.bytes - 1)) != 0) return false;
+  if (window.is_shared && checks_order(request)) {
+    Block& block = request.warp.block();
+    for_each_lane(active, [&](uint32_t lane) {
+      block.cluster().order().access(request.warp, block,
+                                     static_cast<uint32_t>(request.address[lane] - window.begin),
+                                     request.bytes, request.access);
+    });
+  }
+  return true;
 }
 
 // Lane by lane: several windows, tracked bytes, faults.
@@ -466,6 +495,8 @@ void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Acces
     places.origin = warp.reg<std::byte>(arg) + arg.immediate;
     return;
   }
+  if (access == Access::kAtomic || warp.is_ordering)
+    warp.block().cluster().order().synchronize(warp);
   Request request(warp, inst, bytes, access, places);
   const bool is_wide = arg.width == sizeof(uint64_t);
   if (is_wide ? resolve_strided<uint64_t>(request, arg) : resolve_strided<uint32_t>(request, arg)) {
@@ -474,6 +505,77 @@ void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Acces
   places.is_strided = false;
   read_addresses(request, arg);
   if (!resolve_scattered(request)) resolve_each(request);
+}
+
+SharedPlace shared_place(const Origin& origin, uint64_t address, uint32_t bytes, uint32_t align,
+                         bool generic, bool own) {
+  Block& block = origin.warp->block();
+  // The name of a shared variable stands for its address in the window in either case.
+  const uint64_t in_space = generic && address >= kSharedWindow ? address - kSharedWindow : address;
+  const uint64_t reserved = block.grid().model.shared_reserved;
+  const uint64_t offset = (in_space & ((1u << kRankShift) - 1)) - reserved;
+  const bool is_shared = in_space < kWindowSize;
+  Block* const owner =
+      is_shared ? block.cluster().block(static_cast<uint32_t>(in_space >> kRankShift)) : nullptr;
+  if (owner == nullptr || offset > owner->shared_size() || bytes > owner->shared_size() - offset ||
+      (own && owner != &block)) {
+    std::string what = "illegal address: " + std::to_string(bytes) + " bytes at " +
+                       hexadecimal(address) + " are not in shared memory of the ";
+    what += own ? "block" : "cluster";
+    what += "; a block has " + std::to_string(block.shared_size()) + " bytes from " +
+            hexadecimal(reserved);
+    fault_at(origin, Fault::Kind::kIllegalAddress, what);
+  }
+  if (offset % align != 0) {
+    fault_at(origin, Fault::Kind::kMisaligned,
+             "misaligned address: " + hexadecimal(address) + " is no multiple of " +
+                 std::to_string(align));
+  }
+  return {owner, static_cast<uint32_t>(offset)};
+}
+
+uint64_t address_in(const Warp& warp, const Arg& arg, uint32_t lane) {
+  const uint64_t address = warp.integer(arg, lane) + static_cast<uint64_t>(arg.immediate);
+  return arg.width == 4 ? static_cast<uint32_t>(address) : address;
+}
+
+SharedPlace shared_operand(Warp& warp, const Arg& arg, Space space, uint32_t lane, uint32_t bytes,
+                           uint32_t align) {
+  const uint64_t address = address_in(warp, arg, lane);
+  // Variables have their generic address in instructions without a space, that of the space else.
+  return shared_place(Origin(warp, lane), address, bytes, align, space == Space::kGeneric,
+                      space == Space::kShared);
+}
+
+std::byte* global_place(const Origin& origin, uint64_t address, uint64_t bytes, Access access) {
+  Block& block = origin.warp->block();
+  if (in_window(address, kParamWindow) && access == Access::kRead) {
+    const auto parameters = block.grid().launch.parameters;
+    const uint64_t at = address - kParamWindow;
+    if (at <= parameters.size() && bytes <= parameters.size() - at) {
+      return const_cast<std::byte*>(parameters.data()) + at;  // only read
+    }
+  }
+  const GlobalMemory& memory = block.grid().memory;
+  const auto* const found = memory.find(address, bytes);
+  if (found != nullptr && (!found->read_only || access == Access::kRead)) {
+    const uint64_t offset = address - found->address;
+    if (access != Access::kRead && found->written != nullptr) {
+      std::memset(found->written + offset, 1, bytes);
+    }
+    return found->data + offset;
+  }
+  std::string what = std::string("illegal address: ") +
+                     (access == Access::kRead ? "reads " : "writes ") + std::to_string(bytes) +
+                     " bytes of global memory at " + hexadecimal(address);
+  if (found != nullptr) {
+    what += ", which is constant";
+  } else if (const auto* const nearest = memory.nearest(address); nearest != nullptr) {
+    what += "\n  nearest: " + nearest->label + ", " + std::to_string(nearest->size) + " bytes at " +
+            hexadecimal(nearest->address) + "; the access is " +
+            distance(address, bytes, nearest->address, nearest->size);
+  }
+  fault_at(origin, Fault::Kind::kIllegalAddress, what);
 }
 
 std::byte* resolve_one(Warp& warp, uint64_t generic, uint64_t bytes, uint32_t lane) {

@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "runtime/emulator/machine/block.h"
+#include "runtime/emulator/machine/origin.h"
 #include "runtime/emulator/machine/warp.h"
 
 namespace nibble::emulator {

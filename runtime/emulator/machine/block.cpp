@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "runtime/emulator/machine/report.h"
 
@@ -24,7 +25,11 @@ Dim3 position_of(uint64_t linear, const Dim3& size) {
 }  // namespace
 
 Block::Block(const Grid& grid, Cluster& cluster, std::vector<MemorySite>& sites)
-    : grid_(grid), cluster_(cluster), sites_(sites), thread_count_(count(grid.launch.block)) {
+    : grid_(grid),
+      cluster_(cluster),
+      sites_(sites),
+      thread_count_(count(grid.launch.block)),
+      mbarriers_(*this) {
   const uint32_t size = grid.layout.dynamic_offset + grid.launch.dynamic_shared;
   shared_.resize(size);
   if (grid.settings.check_uninitialized) shared_written_.resize(size);
@@ -39,16 +44,29 @@ void Block::start(const Dim3& index, uint32_t rank) {
   barriers_.fill({});
   std::fill(shared_.begin(), shared_.end(), kSharedPoison);
   std::fill(shared_written_.begin(), shared_written_.end(), uint8_t{0});
+  mbarriers_.start();
+  tensor_memory_.start();
   for (uint32_t i = 0; i < warps_.size(); ++i) {
     const uint32_t threads = std::min<uint32_t>(thread_count_ - i * kWarpSize, kWarpSize);
     warps_[i]->start(grid_.kernel, threads == kWarpSize ? kAllLanes : (1u << threads) - 1);
   }
 }
 
-uint64_t Block::run(uint64_t quantum) {
+uint64_t Block::run(uint64_t quantum, std::minstd_rand* random) {
   uint64_t executed = 0;
-  for (const auto& warp : warps_) {
-    if (!warp->is_done() && warp->is_runnable()) executed += warp->run(quantum);
+  const size_t first = random != nullptr ? (*random)() % warps_.size() : 0;
+  for (size_t i = 0; i < warps_.size(); ++i) {
+    Warp& warp = *warps_[(first + i) % warps_.size()];
+    if (warp.is_done() || !warp.is_runnable()) continue;
+    if (random == nullptr) {
+      executed += warp.run(quantum);
+    } else if (const uint64_t drawn = (*random)(); drawn % 4 != 0) {  // the fourth time it rests
+      // Turns of all lengths, short ones most often.
+      executed += warp.run(1 + (quantum >> (drawn / 4 % 12)));
+    } else {
+      executed += 1;  // it could have run
+    }
+    cluster_.async().advance();
   }
   return executed;
 }
@@ -73,6 +91,7 @@ void Block::arrive(Warp& warp, uint32_t id, uint32_t threads, bool waits, Vote v
   }
   barrier.is_open = true;
   barrier.expected = threads;
+  cluster_.order().release(warp, barrier.knowledge);
   const auto arriving = static_cast<uint32_t>(std::popcount(warp.active));
   barrier.arrived += arriving;
   if (vote.is_reduction) {
@@ -91,9 +110,11 @@ void Block::arrive(Warp& warp, uint32_t id, uint32_t threads, bool waits, Vote v
 }
 
 void Block::complete(uint32_t id) {
-  const Barrier result = barriers_[id];
-  barriers_[id] = {};
+  const Barrier result = std::exchange(barriers_[id], Barrier{});
   for (const auto& warp : warps_) {
+    if (warp->waiting_at(Fragment::Wait::kBarrier, static_cast<uint8_t>(id)) != 0) {
+      cluster_.order().acquire(*warp, result.knowledge);
+    }
     warp->release(Fragment::Wait::kBarrier, static_cast<uint8_t>(id), [&](Fragment& fragment) {
       if (result.voters == 0) return;
       const Inst& inst = *(fragment.next - 1);
@@ -147,6 +168,12 @@ std::string Block::state() const {
       } else if (fragment.wait == Wait::kCluster) {
         text += "wait for the cluster's barrier";
         --at;
+      } else if (fragment.wait == Wait::kEvent) {
+        text += "wait for asynchronous work";
+        if (fragment.mbarrier != kNoMbarrier) {
+          text = text.substr(0, text.rfind("wait for")) + "wait for the phase of parity " +
+                 std::to_string(fragment.parity) + " of an mbarrier to complete";
+        }
       } else if (fragment.wait == Wait::kLanes || fragment.wait == Wait::kAnywhere) {
         text += "wait for other lanes of the warp";
       } else {
@@ -154,12 +181,19 @@ std::string Block::state() const {
       }
       text += ", PTX line " + std::to_string(function.body[at].location.line) + ": " +
               function.text[at];
+      if (fragment.wait == Wait::kEvent && fragment.mbarrier != kNoMbarrier) {
+        text += mbarriers_.state_text(fragment.mbarrier);
+      }
     }
   }
   return text;
 }
 
-Cluster::Cluster(const Grid& grid, std::vector<MemorySite>& sites) : grid_(grid) {
+Cluster::Cluster(const Grid& grid, std::vector<MemorySite>& sites)
+    : grid_(grid),
+      order_(*this, count(grid.launch.cluster),
+             (count(grid.launch.block) + kWarpSize - 1) / kWarpSize, grid.settings.check_order),
+      async_(*this, order_, grid.settings.seed) {
   for (uint32_t i = 0; i < count(grid.launch.cluster); ++i) {
     blocks_.push_back(std::make_unique<Block>(grid, *this, sites));
   }
@@ -170,6 +204,10 @@ Dim3 Cluster::position(uint32_t rank) const { return position_of(rank, grid_.lau
 void Cluster::start(const Dim3& index) {
   index_ = index;
   arrived_ = 0;
+  barrier_.clear();
+  order_.start();
+  random_.seed(
+      static_cast<uint32_t>(grid_.settings.seed + index[0] + 131 * index[1] + 16381 * index[2]));
   const Dim3& size = grid_.launch.cluster;
   for (uint32_t rank = 0; rank < blocks_.size(); ++rank) {
     const Dim3 at = position(rank);
@@ -179,29 +217,57 @@ void Cluster::start(const Dim3& index) {
 }
 
 bool Cluster::is_done() const {
-  return std::all_of(blocks_.begin(), blocks_.end(),
-                     [](const auto& block) { return block->is_done(); });
+  return async_.is_idle() && std::all_of(blocks_.begin(), blocks_.end(),
+                                         [](const auto& block) { return block->is_done(); });
 }
 
-uint64_t Cluster::run(uint64_t limit) {
+uint64_t Cluster::run_blocks() {
   // A warp's turn: long enough that its registers stay in the host's cache, short enough that warps
   // which spin on another's work do not burn much.
   constexpr uint64_t kQuantum = 2000;
+  std::minstd_rand* const random = grid_.settings.seed != 0 ? &random_ : nullptr;
+  const size_t first = random != nullptr ? random_() % blocks_.size() : 0;
   uint64_t executed = 0;
-  while (executed < limit && !is_done()) {
-    uint64_t round = 0;
-    for (const auto& block : blocks_) {
-      if (!block->is_done()) round += block->run(kQuantum);
-    }
-    if (round == 0) report_deadlock();
-    executed += round;
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    Block& block = *blocks_[(first + i) % blocks_.size()];
+    if (!block.is_done()) executed += block.run(kQuantum, random);
   }
   return executed;
+}
+
+uint64_t Cluster::run(uint64_t limit) {
+  uint64_t executed = 0;
+  while (executed < limit && !is_done()) {
+    const uint64_t round = run_blocks();
+    executed += round;
+    if (round == 0 && !async_.perform_one() && !expire_waits()) report_deadlock();
+  }
+  return executed;
+}
+
+// When nothing else can go on, instructions that may time out do. Should that lead nowhere many
+// times on end, they wait for what never comes.
+bool Cluster::expire_waits() {
+  constexpr uint32_t kMostFruitless = 4096;
+  if (++fruitless_ > kMostFruitless) return false;
+  bool any = false;
+  for (const auto& block : blocks_) {
+    for (const auto& warp : block->warps()) any |= warp->expire();
+  }
+  return any;
+}
+
+void Cluster::wake(const void* event) {
+  fruitless_ = 0;
+  for (const auto& block : blocks_) {
+    for (const auto& warp : block->warps()) warp->wake(event);
+  }
 }
 
 void Cluster::report_deadlock() const {
   std::string report = "deadlock: no warp can go on\n  kernel: " + grid_.kernel.name;
   for (const auto& block : blocks_) report += block->state();
+  report += async_.state();
   throw FaultError{{Fault::Kind::kDeadlock, report}};
 }
 
@@ -212,6 +278,7 @@ void Cluster::arrive(Warp& warp) {
                warp.cluster_pending & warp.active);
   }
   warp.cluster_pending |= warp.active;
+  order_.release(warp, barrier_);
   arrived_ += static_cast<uint32_t>(std::popcount(warp.active));
   complete_when_all_arrived();
 }
@@ -231,12 +298,16 @@ void Cluster::complete_when_all_arrived() {
   }
   if (arrived_ < live) return;
   arrived_ = 0;
+  fruitless_ = 0;
   for (const auto& block : blocks_) {
     for (const auto& warp : block->warps()) {
+      // Whoever executes the wait later learns the same: the phase has completed.
+      if (warp->cluster_pending != 0) order_.acquire(*warp, barrier_);
       warp->cluster_pending = 0;
       warp->release(Fragment::Wait::kCluster, 0, [](Fragment&) {});
     }
   }
+  barrier_.clear();
 }
 
 }  // namespace nibble::emulator

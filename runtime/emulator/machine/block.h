@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <random>
 #include <vector>
 
 #include "runtime/emulator/machine/async.h"
@@ -57,7 +58,8 @@ class Block {
   // Begins the kernel as block `index` of the grid.
   void start(const Dim3& index, uint32_t rank);
   // Gives every runnable warp a turn. Returns the instructions executed; 0: none could run.
-  uint64_t run(uint64_t quantum);
+  // `random`: draws turns of other lengths and orders; null: plain turns.
+  uint64_t run(uint64_t quantum, std::minstd_rand* random);
   bool is_done() const { return live_threads_ == 0; }
 
   const Grid& grid() const { return grid_; }
@@ -151,6 +153,7 @@ class Cluster {
   const Grid& grid_;
   Dim3 index_ = {0, 0, 0};
   uint32_t arrived_ = 0;
+  std::minstd_rand random_;
   uint32_t fruitless_ = 0;  // times that waits expired since anything happened
   Knowledge barrier_;       // of those who arrived at barrier.cluster
   std::vector<std::unique_ptr<Block>> blocks_;

@@ -29,6 +29,8 @@ void Warp::start(const DecodedFunction& kernel, uint32_t lanes) {
   carry = 0;
   cluster_pending = 0;
   pick_again_ = false;
+  copies.clear();
+  bulk_copies.clear();
   if (local_written_) std::memset(local_written_.get(), 0, size_t{stack_bytes_} * kWarpSize);
   Fragment first;
   first.next = kernel.body.data();

@@ -16,6 +16,8 @@
 
 namespace nibble::emulator {
 
+class Block;
+
 struct MbarrierState {
   uint32_t pending = 0, expected = 0;
   int32_t tx = 0;
@@ -57,7 +59,7 @@ class Mbarriers {
   const Knowledge& completed(uint32_t offset) { return records_[offset].completed; }
 
   // Counts, phase, who has arrived and who did in the phase before: for deadlock reports.
-  std::string state(uint32_t offset) const;
+  std::string state_text(uint32_t offset) const;
   // Whether [offset, offset + bytes) overlaps a live object.
   bool overlaps(uint32_t offset, uint32_t bytes) const;
 

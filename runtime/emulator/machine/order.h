@@ -103,9 +103,9 @@ class Order {
 
   // A generic access of `bytes` at `offset` of a block's shared memory.
   void access(Warp& warp, Block& block, uint32_t offset, uint32_t bytes, Access access);
-  // The same by all lanes of a warp at addresses in equal steps.
-  void access_strided(Warp& warp, Block& block, uint32_t offset, int64_t stride, uint32_t lanes,
-                      uint32_t bytes, Access access);
+  // The same by the active lanes of a warp, lane l at offset + l * stride.
+  void access_strided(Warp& warp, Block& block, int64_t offset, int64_t stride, uint32_t bytes,
+                      Access access);
 
   // Asynchronous operations. begin: a new agent, or the next tick of the block's tensor-core queue,
   // ordered after all that the issuing warp knows. touch: what it reads or writes, checked against

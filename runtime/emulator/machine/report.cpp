@@ -34,29 +34,32 @@ std::string hexadecimal(uint64_t address) {
   return text;
 }
 
-void Warp::fault(Fault::Kind kind, const std::string& what, uint32_t lanes) const {
-  const DecodedFunction& function = *frame().function;
-  const Inst& inst = current();
+std::string place_of(const Warp& warp, const DecodedFunction& function, const Inst& inst,
+                     uint32_t lanes) {
+  const Block& block = warp.block();
   const auto at = static_cast<size_t>(&inst - function.body.data());
-  std::string report = what;
-  report += "\n  PTX line " + std::to_string(inst.location.line) + ": " + function.text[at];
+  std::string text =
+      "\n  PTX line " + std::to_string(inst.location.line) + ": " + function.text[at];
   if (inst.location.source_line != 0) {
-    const auto& files = block_.grid().code.files;
+    const auto& files = block.grid().code.files;
     const uint32_t file = inst.location.source_file;
-    report += "\n  source: " + (file < files.size() ? files[file] : "?") + ":" +
-              std::to_string(inst.location.source_line);
+    text += "\n  source: " + (file < files.size() ? files[file] : "?") + ":" +
+            std::to_string(inst.location.source_line);
   }
-  report += "\n  kernel: " + block_.grid().kernel.name;
-  if (&function != &block_.grid().kernel) report += ", in " + function.name;
+  text += "\n  kernel: " + block.grid().kernel.name;
+  if (&function != &block.grid().kernel) text += ", in " + function.name;
   const auto lane = static_cast<uint32_t>(std::countr_zero(lanes));
-  report += "\n  block " + to_text(block_.index()) + ", thread " +
-            to_text(block_.thread_index(index_ * kWarpSize + lane));
+  text += "\n  block " + to_text(block.index()) + ", warp " + std::to_string(warp.index()) +
+          ", thread " + to_text(block.thread_index(warp.index() * kWarpSize + lane));
   const int others = std::popcount(lanes) - 1;
   if (others > 0) {
-    report +=
-        " and " + std::to_string(others) + " more of its warp (lanes " + lane_list(lanes) + ")";
+    text += " and " + std::to_string(others) + " more of its warp (lanes " + lane_list(lanes) + ")";
   }
-  throw FaultError{{kind, report}};
+  return text;
+}
+
+void Warp::fault(Fault::Kind kind, const std::string& what, uint32_t lanes) const {
+  throw FaultError{{kind, what + place_of(*this, *frame().function, current(), lanes)}};
 }
 
 }  // namespace nibble::emulator

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "runtime/emulator/machine/block.h"
 
@@ -82,7 +83,7 @@ namespace {
 // Whether a fragment still stands at its next instruction, so that another can join it there.
 bool can_be_joined(const Fragment& fragment) {
   return fragment.wait == Fragment::Wait::kNone || fragment.wait == Fragment::Wait::kLanes ||
-         fragment.wait == Fragment::Wait::kAnywhere;
+         fragment.wait == Fragment::Wait::kAnywhere || fragment.wait == Fragment::Wait::kEvent;
 }
 }  // namespace
 
@@ -111,6 +112,7 @@ void Warp::merge() {
     }
     lanes_ |= other.lanes;
     self->turn = std::max(self->turn, other.turn);
+    self->expired |= other.expired;
     --self->frame->users;
     // The last fragment takes the freed place.
     if (running_ == fragments_.size() - 1) running_ = i;
@@ -244,6 +246,43 @@ void Warp::wait(Fragment::Wait what, uint8_t barrier) {
   self.wait = what;
   self.barrier = barrier;
   reschedule();
+}
+
+void Warp::wait_event(const void* event, uint32_t mbarrier, uint32_t parity) {
+  const uint32_t rest = lanes_ & ~active;
+  if (rest != 0) split(rest, next_, fragments_[running_].frame);
+  Fragment& self = fragments_[running_];
+  self.lanes = active;
+  self.next = next_ - 1;
+  self.wait = Fragment::Wait::kEvent;
+  self.event = event;
+  self.mbarrier = mbarrier;
+  self.parity = parity;
+  reschedule();
+}
+
+bool Warp::take_expired() { return std::exchange(fragments_[running_].expired, false); }
+
+bool Warp::wake(const void* event) {
+  bool any = false;
+  for (Fragment& fragment : fragments_) {
+    if (fragment.wait != Fragment::Wait::kEvent) continue;
+    if (fragment.event != nullptr && fragment.event != event) continue;
+    fragment.wait = Fragment::Wait::kNone;
+    any = true;
+  }
+  return any;
+}
+
+bool Warp::expire() {
+  bool any = false;
+  for (Fragment& fragment : fragments_) {
+    if (fragment.wait != Fragment::Wait::kEvent) continue;
+    fragment.wait = Fragment::Wait::kNone;
+    fragment.expired = true;
+    any = true;
+  }
+  return any;
 }
 
 uint32_t Warp::waiting_at(Fragment::Wait what, uint8_t barrier) const {

@@ -159,6 +159,11 @@ class Warp {
   // Ends the launch. `lane` is the first of `lanes` to blame; `what` is the report's first lines.
   [[noreturn]] void fault(Fault::Kind kind, const std::string& what, uint32_t lanes) const;
 
+  // The current access orders others, as volatile ones and those with .acquire or .release do.
+  bool is_ordering = false;
+  // It is none of the warp's: an asynchronous operation will make it.
+  bool is_unordered = false;
+
   CopyGroups copies;       // of cp.async
   CopyGroups bulk_copies;  // of cp.async.bulk with .bulk_group
 

@@ -73,7 +73,15 @@ void cluster_wait(Warp& warp, const Inst&) {
 }
 
 // Within a host thread everything is in order already; this orders it for the others.
-void fence(Warp&, const Inst&) { full_fence(); }
+void fence(Warp& warp, const Inst&) {
+  full_fence();
+  warp.block().cluster().order().synchronize(warp);
+}
+
+void fence_async(Warp& warp, const Inst& inst) {
+  fence(warp, inst);
+  warp.block().cluster().order().fence_async_proxy(warp);
+}
 
 }  // namespace
 
@@ -98,18 +106,19 @@ void append_barrier_rows(Rows& rows) {
       {"barrier.cluster.arrive{.release,.relaxed}{.aligned}", {90}, cluster_arrive},
       {"barrier.cluster.wait{.acquire}{.aligned}", {90}, cluster_wait},
       {"membar.{cta,gl,sys}", {}, fence},
-      {"membar.proxy.{alias,async}", {70}, fence},
+      {"membar.proxy.alias", {70}, fence},
+      {"membar.proxy.async", {90}, fence_async},
       {"fence{.sc,.acq_rel}.{cta,cluster,gpu,sys}", {70}, fence},
       {"fence.{acquire,release}.{cta,cluster,gpu,sys}", {90}, fence},
       {"fence.acquire.sync_restrict::shared::cluster.cluster", {90}, fence},
       {"fence.release.sync_restrict::shared::cta.cluster", {90}, fence},
       {"fence.mbarrier_init.release.cluster", {90}, fence},
-      {"fence.proxy.{alias,async}", {70}, fence},
-      {"fence.proxy.async.{global,shared::cta,shared::cluster}", {90}, fence},
+      {"fence.proxy.alias", {70}, fence},
+      {"fence.proxy.async{.global,.shared::cta,.shared::cluster}", {90}, fence_async},
       {"fence.proxy.async::generic.{acquire,release}{.sync_restrict::shared::cta,"
        ".sync_restrict::shared::cluster}.cluster",
        {90},
-       fence},
+       fence_async},
   };
   rows.insert(rows.end(), std::begin(barrier_rows), std::end(barrier_rows));
 }

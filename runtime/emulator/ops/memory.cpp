@@ -10,6 +10,7 @@
 
 #include "runtime/emulator/isa/rows.h"
 #include "runtime/emulator/machine/access.h"
+#include "runtime/emulator/machine/async.h"
 
 namespace nibble::emulator {
 
@@ -186,7 +187,9 @@ Body select_store(const Inst& inst) {
 template <Body (*kSelect)(const Inst&)>
 void ordered(Warp& warp, const Inst& inst) {
   full_fence();
+  warp.is_ordering = true;
   kSelect(inst)(warp, inst);
+  warp.is_ordering = false;
   full_fence();
 }
 template <Body (*kSelect)(const Inst&)>
@@ -194,43 +197,86 @@ Body select_ordered(const Inst& inst) {
   return kSelect(inst) != nullptr ? Body{ordered<kSelect>} : nullptr;
 }
 
+// cp.async of a warp: `size` bytes a lane, of which the first few come from global memory and the
+// rest are zero. Addresses are checked at issue.
+class CopyAsync : public Operation {
+ public:
+  CopyAsync(const Origin& origin, uint32_t copying, uint32_t size)
+      : Operation(origin), lanes(copying), bytes(size) {}
+
+  void list_extents(std::vector<Extent>& extents) const override {
+    each([&](int lane) {
+      Extent extent;
+      extent.block = &origin().warp->block();
+      extent.access = Access::kWrite;
+      extent.offset = static_cast<uint32_t>(to[lane] - extent.block->shared());
+      extent.bytes = bytes;
+      extents.push_back(extent);
+    });
+  }
+
+  void perform() override {
+    each([&](int lane) {
+      uint8_t copied[16] = {};
+      for (uint32_t i = 0; i < from_bytes[lane]; ++i) {
+        copied[i] = load_relaxed<uint8_t>(from[lane] + i);
+      }
+      std::memcpy(to[lane], copied, bytes);
+    });
+  }
+
+  const uint32_t lanes;
+  const uint32_t bytes;
+  std::byte* to[kWarpSize] = {};
+  const std::byte* from[kWarpSize] = {};
+  uint32_t from_bytes[kWarpSize] = {};
+
+ private:
+  template <class F>
+  void each(F f) const {
+    for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) f(std::countr_zero(rest));
+  }
+};
+
 // cp.async: args are the shared address, the global address, the size, and how much is read of it.
-// Executed at once; the groups are always complete.
 void copy_async(Warp& warp, const Inst& inst) {
   const auto size = static_cast<uint32_t>(inst.arg[2].immediate);
   const uint32_t all = warp.active;
+  const Origin origin(warp, static_cast<uint32_t>(std::countr_zero(all)));
+  auto copy = std::make_unique<CopyAsync>(origin, all, size);
   Inst side = inst;  // the two addresses are in two spaces
-  uint8_t bytes[kWarpSize][16] = {};
   const bool has_source_size = inst.arg_count > 3 && inst.arg[3].offset != kNoArg;
-  for (uint32_t count = 0; count <= size; ++count) {
-    // Lanes that read `count` bytes, one size at a time: mostly one.
-    uint32_t lanes = 0;
-    for (uint32_t rest = all; rest != 0; rest &= rest - 1) {
-      const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
-      const uint64_t wanted = has_source_size ? warp.integer(inst.arg[3], lane) : size;
-      if (std::min<uint64_t>(wanted, size) == count) lanes |= 1u << lane;
-    }
-    if (lanes == 0 || count == 0) continue;
-    warp.active = lanes;
+  uint32_t reading = 0;
+  for (uint32_t rest = all; rest != 0; rest &= rest - 1) {
+    const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+    const uint64_t wanted = has_source_size ? warp.integer(inst.arg[3], lane) : size;
+    copy->from_bytes[lane] = static_cast<uint32_t>(std::min<uint64_t>(wanted, size));
+    if (copy->from_bytes[lane] != 0) reading |= 1u << lane;
+  }
+  if (reading != 0) {
+    warp.active = reading;
     Places places;
     side.space = Space::kGlobal;
     resolve(warp, side, inst.arg[1], size, Access::kRead, places);
-    for (; lanes != 0; lanes &= lanes - 1) {
-      const int lane = std::countr_zero(lanes);
-      for (uint32_t i = 0; i < count; ++i) {
-        bytes[lane][i] = load_relaxed<uint8_t>(places.at(lane) + i);
-      }
-    }
+    places.visit(reading, [&](int lane, const std::byte* at) { copy->from[lane] = at; });
+    warp.active = all;
   }
-  warp.active = all;
   Places places;
   side.space = Space::kShared;
+  warp.is_unordered = true;  // the operation's access, not the warp's
   resolve(warp, side, inst.arg[0], size, Access::kWrite, places);
-  for (uint32_t rest = all; rest != 0; rest &= rest - 1) {
-    const int lane = std::countr_zero(rest);
-    std::memcpy(places.at(lane), bytes[lane], size);
-  }
+  warp.is_unordered = false;
+  places.visit(all, [&](int lane, std::byte* at) { copy->to[lane] = at; });
+  warp.copies.add(warp.block().cluster().async().issue(std::move(copy)), all);
 }
+
+void commit_copies(Warp& warp, const Inst&) { warp.copies.commit(warp.active); }
+
+void wait_copies(Warp& warp, const Inst& inst) {
+  warp.copies.wait(warp, warp.active, static_cast<uint32_t>(inst.arg[0].immediate));
+}
+
+void wait_all_copies(Warp& warp, const Inst&) { warp.copies.wait(warp, warp.active, 0, true); }
 
 Body select_copy_async(const Inst& inst) {
   const int64_t size = inst.arg[2].immediate;
@@ -331,9 +377,9 @@ void append_memory_rows(Rows& rows) {
        {80},
        nullptr,
        select_copy_async},
-      {"cp.async.commit_group", {80}, nothing},
-      {"cp.async.wait_group n:u32", {80}, nothing},
-      {"cp.async.wait_all", {80}, nothing},
+      {"cp.async.commit_group", {80}, commit_copies},
+      {"cp.async.wait_group n:u32", {80}, wait_copies},
+      {"cp.async.wait_all", {80}, wait_all_copies},
       {"prefetch{.global,.local}.{L1,L2} [a]", {}, nothing},
       {"prefetch{.global}.{L2::evict_last,L2::evict_normal} [a]", {80}, nothing},
       {"prefetchu.L1 [a]", {}, nothing},

@@ -252,7 +252,7 @@ TEST(Faults, OutOfBounds) {
   // Block 1, thread t writes word 40 + t + 200: outside of 256 from t = 16 on.
   expect_fault(outside, Fault::Kind::kIllegalAddress,
                {"illegal address: writes 4 bytes of global memory", line(3), "st.global.u32",
-                "kernel: test", "block (1,0,0), thread (16,0,0) and 15 more", "lanes 16-31",
+                "kernel: test", "block (1,0,0), warp 0, thread (16,0,0) and 15 more", "lanes 16-31",
                 "buffer, 1024 bytes", "0 bytes past its end"});
 }
 
