@@ -66,6 +66,7 @@ uint64_t Block::run(uint64_t quantum, std::minstd_rand* random) {
     } else {
       executed += 1;  // it could have run
     }
+    cluster_.order().settle();
     cluster_.async().advance();
   }
   return executed;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <string>
 
 #include "runtime/emulator/machine/access.h"
@@ -119,6 +120,7 @@ void Order::tick(const Warp& warp) {
 
 void Order::release(const Warp& warp, Knowledge& into) {
   if (!is_enabled_) return;
+  settle();
   into.join(state_of(warp).knowledge);
   tick(warp);
 }
@@ -154,8 +156,13 @@ void Order::check_cell(const Attempt& attempt, Cell& cell, uint32_t bytes, uint6
   };
   const Epoch write = cell.write;
   if ((write.bytes() & bytes) != 0) {
-    if (!is_known(write)) report(attempt, write, true, where, tensor, false);
     const bool is_generic = !tensor && write.agent() < 2 * states_.size() && write.agent() % 2 == 0;
+    if (!is_known(write)) {
+      const bool may_agree =
+          is_generic && attempt.access == Access::kWrite && attempt.fenced == nullptr;
+      if (!may_agree) report(attempt, write, true, where, tensor, false);
+      suspect(attempt, write, bytes & write.bytes(), where);
+    }
     if (attempt.fenced != nullptr && attempt.access == Access::kRead && is_generic &&
         write.clock() > attempt.fenced->of(write.agent())) {
       report(attempt, write, true, where, tensor, true);
@@ -190,6 +197,33 @@ void Order::check_cell(const Attempt& attempt, Cell& cell, uint32_t bytes, uint6
   }
 }
 
+void Order::suspect(const Attempt& attempt, Epoch other, uint32_t bytes, uint64_t where) {
+  Suspect found{
+      attempt.origin, &attempt.block, attempt.epoch, other, static_cast<uint32_t>(where), bytes, 0};
+  const uint32_t size = attempt.block.shared_size();
+  std::memcpy(&found.before, attempt.block.shared() + where,
+              std::min<size_t>(sizeof found.before, size - where));
+  suspects_.push_back(found);
+}
+
+void Order::settle() {
+  if (suspects_.empty()) return;
+  for (const Suspect& found : suspects_) {
+    uint32_t now = 0;
+    std::memcpy(&now, found.block->shared() + found.offset,
+                std::min<size_t>(sizeof now, found.block->shared_size() - found.offset));
+    for (uint32_t byte = 0; byte < kWordBytes; ++byte) {
+      if ((found.bytes >> byte & 1) == 0 || ((now ^ found.before) >> (8 * byte) & 0xFF) == 0) {
+        continue;
+      }
+      const Knowledge& known = state_of(*found.origin.warp).knowledge;
+      report({found.origin, known.seen, nullptr, found.epoch, Access::kWrite, *found.block},
+             found.other, true, found.offset, false, false);
+    }
+  }
+  suspects_.clear();
+}
+
 void Order::check_shared(const Attempt& attempt, uint32_t offset, uint32_t bytes) {
   const uint32_t end = offset + bytes;
   Cell* cell = shared_cells(attempt.block, offset / kWordBytes);
@@ -219,6 +253,7 @@ void Order::access(Warp& warp, Block& block, uint32_t offset, uint32_t bytes, Ac
 void Order::access_strided(Warp& warp, Block& block, int64_t offset, int64_t stride, uint32_t bytes,
                            Access access) {
   if (!is_enabled_) return;
+  settle();
   const Agent agent = agent_of(warp);
   const Clocks& seen = states_[agent / 2].knowledge.seen;
   const Origin origin(warp, static_cast<uint32_t>(std::countr_zero(warp.active)));
@@ -236,6 +271,7 @@ void Order::access_strided(Warp& warp, Block& block, int64_t offset, int64_t str
 // A slot whose last operation the warp knows to be over is used again, so that clocks stay short.
 Ticket Order::begin(const Origin& origin) {
   if (!is_enabled_) return {};
+  settle();
   const Clocks& seen = state_of(*origin.warp).knowledge.seen;
   const uint32_t base = first_slot();
   uint32_t chosen = 0;

@@ -107,6 +107,10 @@ class Order {
   void access_strided(Warp& warp, Block& block, int64_t offset, int64_t stride, uint32_t bytes,
                       Access access);
 
+  // Two warps may write the same values to the same place. Called before memory changes again;
+  // reports those conflicts of writes that were something else.
+  void settle();
+
   // Asynchronous operations. begin: a new agent, or the next tick of the block's tensor-core queue,
   // ordered after all that the issuing warp knows. touch: what it reads or writes, checked against
   // what the warp knows, and from here on in flight until somebody knows the ticket.
@@ -143,6 +147,15 @@ class Order {
     Access access;
     Block& block;
   };
+  struct Suspect {  // a write to what another warp wrote
+    Origin origin;
+    Block* block = nullptr;
+    Epoch epoch, other;
+    uint32_t offset = 0;  // of the word
+    uint32_t bytes = 0;   // mask
+    uint32_t before = 0;  // the word's contents
+  };
+  void suspect(const Attempt& attempt, Epoch other, uint32_t bytes, uint64_t where);
   void check_shared(const Attempt& attempt, uint32_t offset, uint32_t bytes);
   void check_cell(const Attempt& attempt, Cell& cell, uint32_t bytes, uint64_t where, bool tensor);
   void check_tensor(const Attempt& attempt, const TensorRange& range);
@@ -163,6 +176,7 @@ class Order {
   std::vector<Slot> slots_;
   uint32_t next_slot_ = 0;
   Knowledge world_;
+  std::vector<Suspect> suspects_;
   std::vector<std::vector<Cell>> shared_;  // by block, a cell a word
   std::vector<std::vector<Cell>> tensor_;  // by block, kLaneGroups x kColumns
 };
