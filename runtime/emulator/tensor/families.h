@@ -17,6 +17,8 @@ struct Operands {
 };
 
 void multiply_fused(const Multiply& shape, const Operands& operands, uint32_t* d);
+// The part of multiply_fused() whose model is grouped.
+void multiply_grouped(const Multiply& shape, const Operands& operands, uint32_t* d);
 void multiply_integer(const Multiply& shape, const Operands& operands, uint32_t* d);
 void multiply_exact(const Multiply& shape, const Operands& operands, uint32_t* d);
 // fp8 by way of f16, as mma.sync of sm_90 and sm_100.

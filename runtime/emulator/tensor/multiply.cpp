@@ -36,6 +36,11 @@ void check_scales(const Multiply& shape, const uint8_t* a_scales, const uint8_t*
   }
   if (a_scales == nullptr || b_scales == nullptr) refuse("no scales");
   if (!is_byte_float(shape.a)) refuse("scales of " + std::string(name_of(shape.a)));
+  const bool fp4 = shape.a == Format::kE2m1 && shape.b == Format::kE2m1 && shape.k != 32;
+  if (shape.scale == ScaleFormat::kUe4m3 && !fp4) {
+    refuse("ue4m3 scales of " + std::string(name_of(shape.a)) + " by " +
+           std::string(name_of(shape.b)) + " with k = " + std::to_string(shape.k));
+  }
   if (shape.d != Format::kF32) refuse("scales with a result in " + std::string(name_of(shape.d)));
   const uint32_t block = shape.scale_block;
   if (block == 0 || block % kGroup != 0 || shape.k % block != 0) {
