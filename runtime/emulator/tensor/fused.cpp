@@ -25,21 +25,26 @@ struct Row {
 };
 
 template <size_t width>
-void highest_exponents(const int16_t* a, const int16_t* b, size_t k, int16_t* highest) {
+void raise_highest(const int16_t* a, const int16_t* b, size_t k, Lanes<width>& lanes) {
+  // Arrays of the function's own: the compiler need not ask whether they overlap with others.
+  alignas(64) int16_t highest[width];
+  std::copy_n(lanes.highest, width, highest);
   for (size_t i = 0; i < k; ++i, b += width) {
     for (size_t j = 0; j < width; ++j) {
       highest[j] = std::max(highest[j], static_cast<int16_t>(a[i] + b[j]));
     }
   }
+  std::copy_n(highest, width, lanes.highest);
 }
 
 template <class Real, size_t width>
 void add_products(const Row<Real>& row, const Real* b, const Real* factor, double* sum) {
+  const Real* values = row.values;
   for (size_t first = 0; first < row.k; first += kChunk) {
     alignas(64) int32_t part[width] = {};
     const size_t end = std::min(first + kChunk, row.k);
     for (size_t i = first; i < end; ++i, b += width) {
-      const Real a = row.values[i];
+      const Real a = values[i];
       for (size_t j = 0; j < width; ++j) part[j] += static_cast<int32_t>(a * b[j] * factor[j]);
     }
     for (size_t j = 0; j < width; ++j) sum[j] += part[j];
@@ -49,7 +54,7 @@ void add_products(const Row<Real>& row, const Real* b, const Real* factor, doubl
 template <class Real, size_t width>
 void multiply_row(const Model& model, const Row<Real>& row, const Real* b, const int16_t* exponents,
                   Lanes<width>& lanes) {
-  highest_exponents<width>(row.exponents, exponents, row.k, lanes.highest);
+  raise_highest<width>(row.exponents, exponents, row.k, lanes);
   lanes.align(model.fraction_bits);
   alignas(64) Real factor[width];
   for (size_t j = 0; j < width; ++j) {
@@ -69,8 +74,8 @@ void multiply_blocks(const Multiply& shape, const Model& model, const Operands& 
                      uint32_t* d) {
   const size_t k = shape.k, n = shape.n;
   const Interleaving rows{shape.m, k, 1}, columns{n, k, width};
-  auto a = plane_of<Real>(model.a, operands.a, rows, operands.a_scales, shape.scale_block);
-  auto b = plane_of<Real>(model.b, operands.b, columns, operands.b_scales, shape.scale_block);
+  auto a = plane_of<Real>(shape.a, operands.a, rows, operands.a_scales, shape.scale_block);
+  auto b = plane_of<Real>(shape.b, operands.b, columns, operands.b_scales, shape.scale_block);
   const SpecialOutputs special(shape, model, operands, std::move(a.kinds), std::move(b.kinds));
   Lanes<width> lanes;
   alignas(64) uint32_t c[width] = {};

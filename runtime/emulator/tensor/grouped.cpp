@@ -13,18 +13,17 @@
 namespace nibble::emulator::tensor {
 namespace {
 
-constexpr size_t kMostGroups = kMostK / kGroup;
-
 // Quarters of the sums of products, at most 16 * 12 * 12.
 template <size_t width>
-void sum_group(const int16_t* a, const int16_t* b, int16_t* sums) {
-  std::fill_n(sums, width, int16_t{0});
+void sum_group(const int16_t* a, const int16_t* b, int16_t* result) {
+  alignas(64) int16_t sums[width] = {};
   for (size_t i = 0; i < kGroup; i += 4, a += 4, b += 4 * width) {
     for (size_t j = 0; j < width; ++j) {
       sums[j] = static_cast<int16_t>(sums[j] + a[0] * b[j] + a[1] * b[j + width] +
                                      a[2] * b[j + 2 * width] + a[3] * b[j + 3 * width]);
     }
   }
+  std::copy_n(sums, width, result);
 }
 
 struct Scales {
@@ -32,33 +31,41 @@ struct Scales {
   const int16_t* exponents;
 };
 
+// The exponents of all terms into lanes.highest.
+template <size_t width>
+void raise_highest(size_t blocks, const int16_t* a, const int16_t* b, Lanes<width>& lanes) {
+  // Arrays of the function's own: the compiler need not ask whether they overlap with others.
+  alignas(64) int16_t highest[width];
+  std::copy_n(lanes.highest, width, highest);
+  for (size_t s = 0; s < blocks; ++s, b += width) {
+    for (size_t j = 0; j < width; ++j) {
+      highest[j] = std::max(highest[j], static_cast<int16_t>(a[s] + b[j]));
+    }
+  }
+  std::copy_n(highest, width, lanes.highest);
+}
+
 template <size_t width>
 void multiply_row(const Model& model, const int16_t* a, const int16_t* b, const Scales& a_scales,
                   const Scales& b_scales, Lanes<width>& lanes) {
   const size_t groups = model.k / kGroup, per_block = model.scale_block / kGroup;
-  alignas(64) int16_t sums[kMostGroups][width];
-  for (size_t g = 0; g < groups; ++g) {
-    sum_group<width>(a + g * kGroup, b + g * kGroup * width, sums[g]);
-  }
-  for (size_t s = 0; s < groups / per_block; ++s) {
-    const int16_t exponent = a_scales.exponents[s];
-    const int16_t* column = b_scales.exponents + s * width;
-    for (size_t j = 0; j < width; ++j) {
-      lanes.highest[j] = std::max(lanes.highest[j], static_cast<int16_t>(exponent + column[j]));
-    }
-  }
+  raise_highest<width>(groups / per_block, a_scales.exponents, b_scales.exponents, lanes);
   lanes.align(model.fraction_bits);
-  alignas(64) double factor[width];
+  alignas(64) double sum[width], factor[width];
+  std::copy_n(lanes.sum, width, sum);
   for (size_t j = 0; j < width; ++j) {
     factor[j] = 0.25 * power_of_two(model.fraction_bits - lanes.highest[j]);
   }
   for (size_t g = 0; g < groups; ++g) {
+    alignas(64) int16_t quarters[width];
+    sum_group<width>(a + g * kGroup, b + g * kGroup * width, quarters);
     const double scale = a_scales.values[g / per_block];
     const double* column = b_scales.values + g / per_block * width;
     for (size_t j = 0; j < width; ++j) {
-      lanes.sum[j] += std::trunc(sums[g][j] * (scale * column[j]) * factor[j]);
+      sum[j] += std::trunc(quarters[j] * (scale * column[j]) * factor[j]);
     }
   }
+  std::copy_n(sum, width, lanes.sum);
 }
 
 template <size_t width>

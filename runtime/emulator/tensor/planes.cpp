@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
+
+#include "runtime/emulator/tensor/lanes.h"
 
 namespace nibble::emulator::tensor {
 namespace {
@@ -16,23 +17,48 @@ struct Entry {
   Kind kind = Kind::kFinite;
 };
 
+// Exact: significands are short, and every format's range is within Real's.
 template <class Real>
 Entry<Real> entry_of(const Number& number, int mantissa_bits) {
   if (number.kind != Kind::kFinite) return {0, kZeroExponent, number.kind};
-  // Exact: significands are short, and every format's range is within Real's.
-  const Real magnitude =
-      std::ldexp(static_cast<Real>(number.significand), number.exponent - mantissa_bits);
-  return {number.negative ? -magnitude : magnitude, number.exponent, Kind::kFinite};
+  if (number.significand == 0) return {};
+  const auto significand = static_cast<double>(static_cast<int32_t>(number.significand));
+  const double magnitude = significand * power_of_two(number.exponent - mantissa_bits);
+  return {static_cast<Real>(number.negative ? -magnitude : magnitude), number.exponent,
+          Kind::kFinite};
 }
 
 // Formats of up to 8 bits are looked up.
 template <class Real>
-std::array<Entry<Real>, 256> table_of(const Layout& layout) {
-  std::array<Entry<Real>, 256> table;
-  for (uint32_t code = 0; code < table.size(); ++code) {
-    table[code] = entry_of<Real>(decode(layout, code), layout.mantissa_bits);
+using Table = std::array<Entry<Real>, 256>;
+template <class Real, Format format>
+const Table<Real>& table_of() {
+  static const Table<Real> kTable = [] {
+    const Layout layout = layout_of(format);
+    Table<Real> table;
+    for (uint32_t code = 0; code < table.size(); ++code) {
+      table[code] = entry_of<Real>(decode(layout, code), layout.mantissa_bits);
+    }
+    return table;
+  }();
+  return kTable;
+}
+template <class Real>
+const Table<Real>* table_of(Format format) {
+  switch (format) {
+    case Format::kE4m3:
+      return &table_of<Real, Format::kE4m3>();
+    case Format::kE5m2:
+      return &table_of<Real, Format::kE5m2>();
+    case Format::kE2m3:
+      return &table_of<Real, Format::kE2m3>();
+    case Format::kE3m2:
+      return &table_of<Real, Format::kE3m2>();
+    case Format::kE2m1:
+      return &table_of<Real, Format::kE2m1>();
+    default:
+      return nullptr;
   }
-  return table;
 }
 
 template <class Real>
@@ -48,9 +74,9 @@ template <class Real, class Decode>
 void fill(Plane<Real>& plane, const Interleaving& order, Decode decoded) {
   for (size_t line = 0; line < order.lines; ++line) {
     Kind worst = Kind::kFinite;
-    for (size_t i = 0; i < order.k; ++i) {
-      const Entry<Real> entry = decoded(line, i);
-      const size_t at = order.at(line, i);
+    size_t at = order.at(line);
+    for (size_t i = 0; i < order.k; ++i, at += order.width) {
+      const Entry<Real> entry = decoded(line * order.k + i);
       plane.values[at] = entry.value;
       plane.exponents[at] = entry.exponent;
       worst = std::max(worst, entry.kind);
@@ -59,58 +85,59 @@ void fill(Plane<Real>& plane, const Interleaving& order, Decode decoded) {
   }
 }
 
-}  // namespace
-
 template <class Real>
-Plane<Real> plane_of(const Layout& layout, const uint32_t* codes, const Interleaving& order,
-                     const uint8_t* scales, size_t scale_block) {
-  Plane<Real> plane = empty<Real>(order);
-  if (layout.sign_bit() < 8) {
-    const auto table = table_of<Real>(layout);
-    fill(plane, order,
-         [&](size_t line, size_t i) { return table[codes[line * order.k + i] & 0xFF]; });
-  } else {
-    fill(plane, order, [&](size_t line, size_t i) {
-      return entry_of<Real>(decode(layout, codes[line * order.k + i]), layout.mantissa_bits);
-    });
-  }
-  if (scales == nullptr) return plane;
+void fold_scales(Plane<Real>& plane, const Interleaving& order, const uint8_t* scales,
+                 size_t scale_block) {
   for (size_t line = 0; line < order.lines; ++line) {
-    for (size_t i = 0; i < order.k; ++i) {
-      const uint8_t code = scales[line * (order.k / scale_block) + i / scale_block];
-      const Number scale = decode_scale(ScaleFormat::kUe8m0, code);
-      const size_t at = order.at(line, i);
-      plane.values[at] *= std::ldexp(Real{1}, scale.exponent);
-      plane.exponents[at] = static_cast<int16_t>(plane.exponents[at] + scale.exponent);
+    size_t at = order.at(line);
+    for (size_t first = 0; first < order.k; first += scale_block) {
+      const Number scale = decode_scale(ScaleFormat::kUe8m0, *scales++);
+      const Real factor = static_cast<Real>(power_of_two(scale.exponent));
+      for (size_t i = 0; i < scale_block; ++i, at += order.width) {
+        plane.values[at] *= factor;
+        plane.exponents[at] = static_cast<int16_t>(plane.exponents[at] + scale.exponent);
+      }
       plane.kinds[line] = std::max(plane.kinds[line], scale.kind);
     }
   }
+}
+
+}  // namespace
+
+template <class Real>
+Plane<Real> plane_of(Format format, const uint32_t* codes, const Interleaving& order,
+                     const uint8_t* scales, size_t scale_block) {
+  Plane<Real> plane = empty<Real>(order);
+  if (const Table<Real>* table = table_of<Real>(format)) {
+    fill(plane, order, [&](size_t i) { return (*table)[codes[i] & 0xFF]; });
+  } else {
+    const Layout layout = layout_of(format);
+    fill(plane, order,
+         [&](size_t i) { return entry_of<Real>(decode(layout, codes[i]), layout.mantissa_bits); });
+  }
+  if (scales != nullptr) fold_scales(plane, order, scales, scale_block);
   return plane;
 }
-template Plane<float> plane_of(const Layout&, const uint32_t*, const Interleaving&, const uint8_t*,
+template Plane<float> plane_of(Format, const uint32_t*, const Interleaving&, const uint8_t*,
                                size_t);
-template Plane<double> plane_of(const Layout&, const uint32_t*, const Interleaving&, const uint8_t*,
+template Plane<double> plane_of(Format, const uint32_t*, const Interleaving&, const uint8_t*,
                                 size_t);
 
 std::vector<int16_t> halves_of(const uint32_t* codes, const Interleaving& order) {
   constexpr int16_t kHalves[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
   std::vector<int16_t> halves(order.padded() * order.k);
   for (size_t line = 0; line < order.lines; ++line) {
-    for (size_t i = 0; i < order.k; ++i) {
-      halves[order.at(line, i)] = kHalves[codes[line * order.k + i] & 15];
-    }
+    int16_t* half = halves.data() + order.at(line);
+    for (size_t i = 0; i < order.k; ++i, half += order.width) *half = kHalves[*codes++ & 15];
   }
   return halves;
 }
 
 Plane<double> scale_plane_of(ScaleFormat format, const uint8_t* codes, const Interleaving& order) {
   Plane<double> plane = empty<double>(order);
-  std::array<Entry<double>, 256> table;
-  for (uint32_t code = 0; code < table.size(); ++code) {
-    table[code] = entry_of<double>(decode_scale(format, static_cast<uint8_t>(code)),
-                                   scale_mantissa_bits(format));
-  }
-  fill(plane, order, [&](size_t line, size_t i) { return table[codes[line * order.k + i]]; });
+  const int mantissa_bits = scale_mantissa_bits(format);
+  fill(plane, order,
+       [&](size_t i) { return entry_of<double>(decode_scale(format, codes[i]), mantissa_bits); });
   return plane;
 }
 

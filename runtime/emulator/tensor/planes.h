@@ -23,16 +23,17 @@ struct Plane {
   Kinds kinds;
 };
 
-// Where element (line, i) of an operand goes: `width` lines interleaved, padded with zeros.
+// Lines of k elements, `width` lines interleaved, padded with zeros.
 struct Interleaving {
   size_t lines, k, width;
   size_t padded() const { return (lines + width - 1) / width * width; }
-  size_t at(size_t line, size_t i) const { return (line / width * k + i) * width + line % width; }
+  // The place of a line's first element; the next is `width` further.
+  size_t at(size_t line) const { return line / width * k * width + line % width; }
 };
 
-// Scales, null without, are folded in.
+// Scales (ue8m0), null without, are folded in.
 template <class Real>
-Plane<Real> plane_of(const Layout& layout, const uint32_t* codes, const Interleaving& order,
+Plane<Real> plane_of(Format format, const uint32_t* codes, const Interleaving& order,
                      const uint8_t* scales, size_t scale_block);
 
 // e2m1 in halves, -12 to 12.
