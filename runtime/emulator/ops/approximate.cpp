@@ -1,102 +1,174 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// The approximate functions: div, rcp, sqrt, rsqrt, sin, cos, lg2, ex2, tanh. Each gives the
-// nearest value, ties to even, which lies inside the manual's error bound; hardware may differ by a
-// few units in the last place. Special values are those of the manual's tables.
+// The approximate functions: div, rcp, sqrt, rsqrt, sin, cos, lg2, ex2, tanh. Each is the sequence
+// of machine instructions that ptxas 13.0 makes of it for sm_90, on the multifunction unit of an
+// H200: equal bits for every operand.
 #include <cmath>
 
 #include "runtime/emulator/ops/float.h"
+#include "runtime/emulator/ops/multifunction.h"
 
 namespace nibble::emulator {
 namespace {
 
-// f32 functions are computed in double, then rounded.
+namespace unit = multifunction;
+
+// Without .ftz an operand that the unit would take for zero is scaled before, the result after.
+constexpr float kSmallestNormal = 0x1p-126F;
+constexpr float kScale = 0x1p24F;
+constexpr float kHuge = 0x1p126F;  // reciprocals of what is larger are subnormal
+
+float choose(bool condition, float yes, float no) {
+  return std::bit_cast<float>(select(condition, bits_of(yes), bits_of(no)));
+}
+float scale_of(float a) { return choose(std::fabs(a) < kSmallestNormal, kScale, 1); }
+
 struct Reciprocal {
-  double operator()(double x) const { return 1 / x; }
+  float flushed(float a) const { return unit::reciprocal(a); }
+  float exact(float a) const {
+    const float scale = choose(std::fabs(a) > kHuge, 0.25F, scale_of(a));
+    return unit::reciprocal(a * scale) * scale;
+  }
 };
 struct SquareRoot {
-  double operator()(double x) const { return std::sqrt(x); }
+  float flushed(float a) const { return unit::square_root(a); }
+  float exact(float a) const {
+    const float scale = scale_of(a);
+    return unit::square_root(a * scale) * choose(scale == 1, 1, 0x1p-12F);
+  }
 };
 struct ReciprocalRoot {
-  double operator()(double x) const { return 1 / std::sqrt(x); }
-};
-struct Sine {
-  double operator()(double x) const { return std::sin(x); }
-};
-struct Cosine {
-  double operator()(double x) const { return std::cos(x); }
+  float flushed(float a) const { return unit::reciprocal_root(a); }
+  float exact(float a) const {
+    const float scale = scale_of(a);
+    return unit::reciprocal_root(a * scale) * choose(scale == 1, 1, 0x1p12F);
+  }
 };
 struct Log2 {
-  double operator()(double x) const { return std::log2(x); }
+  float flushed(float a) const { return unit::logarithm(a); }
+  float exact(float a) const {
+    const float scale = scale_of(a);
+    return unit::logarithm(a * scale) - choose(scale == 1, 0, 24);
+  }
 };
 struct Exp2 {
-  double operator()(double x) const { return std::exp2(x); }
+  float flushed(float a) const { return unit::exponential(a); }
+  float exact(float a) const {
+    const bool small = a < -126;  // of half the operand, then the square
+    const float root = unit::exponential(a * choose(small, 0.5F, 1));
+    return root * choose(small, root, 1);
+  }
+};
+// The operand is multiplied by the float nearest to 1 / (2 pi), toward zero.
+template <uint32_t quarters>
+struct Circular {
+  float flushed(float a) const { return exact(a); }
+  float exact(float a) const {
+    constexpr double kTurn = 0x1.45F306p-3;
+    return unit::sine_of_turns<quarters>(unit::truncated(double{a} * kTurn));
+  }
 };
 struct Tanh {
-  double operator()(double x) const { return std::tanh(x); }
+  float flushed(float a) const { return unit::hyperbolic_tangent(a); }
 };
 
 template <class Op>
 void append_function(Rows& rows, const std::string& opcode) {
   rows.push_back({opcode + ".approx{.ftz}.f32 d, a", {}, [](Warp& w, const Inst& i) {
-                    rounded<1, float, float>(w, i, Rounding::kNearestEven, chosen(i, 1), false,
-                                             [](float a) { return static_cast<float>(Op{}(a)); });
+                    if (chosen(i, 1)) {
+                      lanes<float, float>(w, i, [](float a) { return Op{}.flushed(a); });
+                    } else {
+                      lanes<float, float>(w, i, [](float a) {
+                        const float d = Op{}.exact(a);
+                        return settle(d, a);
+                      });
+                    }
                   }});
 }
 
-// Of f16 or bf16, with or without .ftz, for `n` elements a lane.
-template <int n, class H, class Op, bool ftz>
+// Of f16 or bf16, for `n` elements a lane: the result of f32 truncated, infinite where it is beyond
+// the largest number.
+template <int n, class H, class Op>
 Body half_function() {
   return [](Warp& w, const Inst& i) {
-    rounded<n, H, H>(w, i, Rounding::kNearestEven, ftz, false,
-                     [](H a) { return to_half<H>(Op{}(to_float(a))); });
+    elements<n, H, H>(w, i, [](H a) {
+      using Layout = LayoutOf<H>;
+      const float x = Op{}.flushed(to_float(a));
+      constexpr float kBeyond = Layout::kBias < Binary32::kBias ? 0x1p16F : INFINITY;
+      const float in_range = choose(std::fabs(x) >= kBeyond, std::copysign(INFINITY, x), x);
+      return H{static_cast<uint16_t>(encode<Layout>(in_range, Rounding::kZero))};
+    });
   };
 }
 
-// a / b; a divisor of 2^126 and beyond has the reciprocal zero.
-float divide_approximately(float a, float b) {
-  constexpr float kHuge = 0x1p126f;
-  const float divisor = std::fabs(b) > kHuge ? std::copysign(INFINITY, b) : b;
-  return a / divisor;
+struct DivideApproximately {
+  float flushed(float a, float b) const {
+    return value_of<true, float>(Multiply{}, a, unit::reciprocal(b));
+  }
+  float exact(float a, float b) const {
+    const float scale = scale_of(b);
+    return unit::reciprocal(b * scale) * (a * scale);
+  }
+};
+// div.full: a quarter of both where the reciprocal were subnormal.
+struct DivideFull {
+  float flushed(float a, float b) const {
+    const float scale = choose(std::fabs(b) > kHuge, 0.25F, 1);
+    return DivideApproximately{}.flushed(value_of<true, float>(Multiply{}, a, scale), b * scale);
+  }
+  float exact(float a, float b) const {
+    const float scale = choose(std::fabs(b) > kHuge, 0.25F, 1);
+    return DivideApproximately{}.exact(a * scale, b * scale);
+  }
+};
+
+template <class Op>
+void append_division(Rows& rows, const std::string& opcode) {
+  rows.push_back({opcode + "{.ftz}.f32 d, a, b", {}, [](Warp& w, const Inst& i) {
+                    with_flag(chosen(i, 1), [&](auto flushes) {
+                      lanes<float, float, float>(w, i, [](float a, float b) {
+                        constexpr bool kFlush = decltype(flushes)::value;
+                        const float d = kFlush ? Op{}.flushed(a, b) : Op{}.exact(a, b);
+                        return settle(d, a, b);
+                      });
+                    });
+                  }});
 }
 
-// Only the upper words of the operand and the result exist; subnormals are flushed. A NaN gives
-// 0x7FFFFFFF00000000.
-template <class Op>
-double upper_word(double a, Op op) {
-  constexpr uint64_t kUpper = 0xFFFFFFFF00000000;
-  const double x = flush(std::bit_cast<double>(bits_of(a) & kUpper));
-  const double result = flush(op(x));
-  const uint64_t bits = is_nan(result) ? 0x7FFFFFFF00000000 : bits_of(result) & kUpper;
-  return std::bit_cast<double>(bits);
+// One step of Newton's method, of third order, from the unit's 20 bits.
+double refined_reciprocal_root(double a) {
+  const double root = unit::upper_reciprocal_root(a);
+  const double error = std::fma(a, -(root * root), 1.0);
+  return std::fma(std::fma(error, 0.375, 0.5), root * error, root);
+}
+double reciprocal_root(double a) {
+  const bool special = !(std::fabs(a) < INFINITY) || a <= 0;
+  if (special) return settle(1 / std::sqrt(a), a);
+  if (a >= 0x1p-1022) return refined_reciprocal_root(a);
+  return refined_reciprocal_root(a * 0x1p54) * 0x1p27;
 }
 
 void append_double_rows(Rows& rows) {
   rows.push_back({"rcp.approx.ftz.f64 d, a", {}, [](Warp& w, const Inst& i) {
-                    lanes<double, double>(w, i,
-                                          [](double a) { return upper_word(a, Reciprocal{}); });
+                    lanes<double, double>(w, i, unit::upper_reciprocal);
                   }});
   rows.push_back({"rsqrt.approx.ftz.f64 d, a", {}, [](Warp& w, const Inst& i) {
-                    lanes<double, double>(w, i,
-                                          [](double a) { return upper_word(a, ReciprocalRoot{}); });
+                    lanes<double, double>(w, i, unit::upper_reciprocal_root);
                   }});
   rows.push_back({"rsqrt.approx.f64 d, a", {}, [](Warp& w, const Inst& i) {
-                    rounded<1, double, double>(w, i, Rounding::kNearestEven, false, false,
-                                               ReciprocalRoot{});
+                    lanes<double, double>(w, i, reciprocal_root);
                   }});
 }
 
 void append_half_rows_of_functions(Rows& rows) {
-  rows.push_back({"tanh.approx.f16 d, a", {75}, half_function<1, Half, Tanh, false>()});
-  rows.push_back({"tanh.approx.f16x2 d:b32, a:b32", {75}, half_function<2, Half, Tanh, false>()});
-  rows.push_back({"tanh.approx.bf16 d, a", {90}, half_function<1, Bfloat, Tanh, false>()});
-  rows.push_back(
-      {"tanh.approx.bf16x2 d:b32, a:b32", {90}, half_function<2, Bfloat, Tanh, false>()});
-  rows.push_back({"ex2.approx.f16 d, a", {75}, half_function<1, Half, Exp2, false>()});
-  rows.push_back({"ex2.approx.f16x2 d:b32, a:b32", {75}, half_function<2, Half, Exp2, false>()});
-  rows.push_back({"ex2.approx.ftz.bf16 d, a", {90}, half_function<1, Bfloat, Exp2, true>()});
-  rows.push_back(
-      {"ex2.approx.ftz.bf16x2 d:b32, a:b32", {90}, half_function<2, Bfloat, Exp2, true>()});
+  rows.push_back({"tanh.approx.f16 d, a", {75}, half_function<1, Half, Tanh>()});
+  rows.push_back({"tanh.approx.f16x2 d:b32, a:b32", {75}, half_function<2, Half, Tanh>()});
+  rows.push_back({"tanh.approx.bf16 d, a", {90}, half_function<1, Bfloat, Tanh>()});
+  rows.push_back({"tanh.approx.bf16x2 d:b32, a:b32", {90}, half_function<2, Bfloat, Tanh>()});
+  rows.push_back({"ex2.approx.f16 d, a", {75}, half_function<1, Half, Exp2>()});
+  rows.push_back({"ex2.approx.f16x2 d:b32, a:b32", {75}, half_function<2, Half, Exp2>()});
+  rows.push_back({"ex2.approx.ftz.bf16 d, a", {90}, half_function<1, Bfloat, Exp2>()});
+  rows.push_back({"ex2.approx.ftz.bf16x2 d:b32, a:b32", {90}, half_function<2, Bfloat, Exp2>()});
 }
 
 }  // namespace
@@ -105,21 +177,15 @@ void append_approximate_rows(Rows& rows) {
   append_function<Reciprocal>(rows, "rcp");
   append_function<SquareRoot>(rows, "sqrt");
   append_function<ReciprocalRoot>(rows, "rsqrt");
-  append_function<Sine>(rows, "sin");
-  append_function<Cosine>(rows, "cos");
+  append_function<Circular<0>>(rows, "sin");
+  append_function<Circular<1>>(rows, "cos");
   append_function<Log2>(rows, "lg2");
   append_function<Exp2>(rows, "ex2");
   rows.push_back({"tanh.approx.f32 d, a", {75}, [](Warp& w, const Inst& i) {
-                    rounded<1, float, float>(w, i, Rounding::kNearestEven, false, false,
-                                             [](float a) { return static_cast<float>(Tanh{}(a)); });
+                    lanes<float, float>(w, i, unit::hyperbolic_tangent);
                   }});
-  rows.push_back({"div.{approx,full}{.ftz}.f32 d, a, b", {}, [](Warp& w, const Inst& i) {
-                    const bool full = i.choice[0] == 1;
-                    rounded<1, float, float, float>(
-                        w, i, Rounding::kNearestEven, chosen(i, 1), false, [=](float a, float b) {
-                          return full ? a / b : divide_approximately(a, b);
-                        });
-                  }});
+  append_division<DivideApproximately>(rows, "div.approx");
+  append_division<DivideFull>(rows, "div.full");
   append_double_rows(rows);
   append_half_rows_of_functions(rows);
 }

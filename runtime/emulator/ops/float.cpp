@@ -9,12 +9,6 @@
 namespace nibble::emulator {
 namespace {
 
-// tiny() for .ftz: whether the same operation at kLarger times the scale, where nothing is
-// subnormal, is below the smallest normal number there. Sums that are tiny are exact and need none.
-// No operand overflows with a result near 2^-126, as the others are flushed: zero or 2^-126 and up.
-constexpr float kLarger = 0x1p60F;
-bool tiny_when_larger(float result) { return std::fabs(result) < 0x1p-126F * kLarger; }
-
 struct Add {
   template <class T>
   T operator()(T a, T b) const {
@@ -26,13 +20,6 @@ struct Subtract {
   T operator()(T a, T b) const {
     return a - b;
   }
-};
-struct Multiply {
-  template <class T>
-  T operator()(T a, T b) const {
-    return a * b;
-  }
-  bool tiny(float a, float b) const { return tiny_when_larger(a * kLarger * b); }
 };
 struct Divide {
   template <class T>
