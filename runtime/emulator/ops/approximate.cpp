@@ -12,16 +12,14 @@ namespace nibble::emulator {
 namespace {
 
 namespace unit = multifunction;
+using unit::choose;
 
 // Without .ftz an operand that the unit would take for zero is scaled before, the result after.
 constexpr float kSmallestNormal = 0x1p-126F;
 constexpr float kScale = 0x1p24F;
 constexpr float kHuge = 0x1p126F;  // reciprocals of what is larger are subnormal
 
-float choose(bool condition, float yes, float no) {
-  return std::bit_cast<float>(select(condition, bits_of(yes), bits_of(no)));
-}
-float scale_of(float a) { return choose(std::fabs(a) < kSmallestNormal, kScale, 1); }
+float scale_of(float a) { return choose(std::fabs(a) < kSmallestNormal, kScale, 1.0F); }
 
 struct Reciprocal {
   float flushed(float a) const { return unit::reciprocal(a); }
@@ -34,29 +32,29 @@ struct SquareRoot {
   float flushed(float a) const { return unit::square_root(a); }
   float exact(float a) const {
     const float scale = scale_of(a);
-    return unit::square_root(a * scale) * choose(scale == 1, 1, 0x1p-12F);
+    return unit::square_root(a * scale) * choose(scale == 1, 1.0F, 0x1p-12F);
   }
 };
 struct ReciprocalRoot {
   float flushed(float a) const { return unit::reciprocal_root(a); }
   float exact(float a) const {
     const float scale = scale_of(a);
-    return unit::reciprocal_root(a * scale) * choose(scale == 1, 1, 0x1p12F);
+    return unit::reciprocal_root(a * scale) * choose(scale == 1, 1.0F, 0x1p12F);
   }
 };
 struct Log2 {
   float flushed(float a) const { return unit::logarithm(a); }
   float exact(float a) const {
     const float scale = scale_of(a);
-    return unit::logarithm(a * scale) - choose(scale == 1, 0, 24);
+    return unit::logarithm(a * scale) - choose(scale == 1, 0.0F, 24.0F);
   }
 };
 struct Exp2 {
   float flushed(float a) const { return unit::exponential(a); }
   float exact(float a) const {
     const bool small = a < -126;  // of half the operand, then the square
-    const float root = unit::exponential(a * choose(small, 0.5F, 1));
-    return root * choose(small, root, 1);
+    const float root = unit::exponential(a * choose(small, 0.5F, 1.0F));
+    return root * choose(small, root, 1.0F);
   }
 };
 // The operand is multiplied by the float nearest to 1 / (2 pi), toward zero.
@@ -65,7 +63,7 @@ struct Circular {
   float flushed(float a) const { return exact(a); }
   float exact(float a) const {
     constexpr double kTurn = 0x1.45F306p-3;
-    return unit::sine_of_turns<quarters>(unit::truncated(double{a} * kTurn));
+    return unit::sine_of_turns<quarters>(static_cast<float>(unit::truncated(double{a} * kTurn)));
   }
 };
 struct Tanh {
@@ -113,11 +111,11 @@ struct DivideApproximately {
 // div.full: a quarter of both where the reciprocal were subnormal.
 struct DivideFull {
   float flushed(float a, float b) const {
-    const float scale = choose(std::fabs(b) > kHuge, 0.25F, 1);
+    const float scale = choose(std::fabs(b) > kHuge, 0.25F, 1.0F);
     return DivideApproximately{}.flushed(value_of<true, float>(Multiply{}, a, scale), b * scale);
   }
   float exact(float a, float b) const {
-    const float scale = choose(std::fabs(b) > kHuge, 0.25F, 1);
+    const float scale = choose(std::fabs(b) > kHuge, 0.25F, 1.0F);
     return DivideApproximately{}.exact(a * scale, b * scale);
   }
 };

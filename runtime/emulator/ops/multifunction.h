@@ -21,31 +21,60 @@ constexpr uint32_t kInfinity32 = 0x7F800000;
 constexpr uint32_t kMantissa32 = 0x007FFFFF;
 
 // x^2 / 2^19 of 17 bits. Bits i and j > i meet once, in column i + j + 1, a bit i with itself in
-// column 2 i; the squarer has no columns below 19.
-constexpr int truncated_square(uint32_t x) {
-  uint32_t sum = 0;
-  for (int j = 10; j <= 16; ++j) {
-    const uint32_t lower = (x & ((1u << j) - 1)) >> (18 - j);
-    const uint32_t itself = 1u << (2 * j - 19);
-    sum += (lower + itself) & (0u - (x >> j & 1));
-  }
-  return static_cast<int>(sum);
+// column 2 i; the squarer has no columns below 19. Unrolled, as a loop inside of one over lanes
+// would not vectorise.
+template <int j>
+constexpr uint32_t columns_of_bit(uint32_t x) {
+  const uint32_t lower = (x & ((1u << j) - 1)) >> (18 - j);
+  constexpr uint32_t kItself = 1u << (2 * j - 19);
+  return (lower + kItself) & (0u - (x >> j & 1));
 }
+constexpr int truncated_square(uint32_t x) {
+  return [x]<int... i>(std::integer_sequence<int, i...>) {
+    return static_cast<int>((columns_of_bit<10 + i>(x) + ...));
+  }
+  (std::make_integer_sequence<int, 7>{});
+}
+
+// A table by columns: three arrays of numbers are gathered by vectors, an array of structures not.
+template <int n>
+struct Columns {
+  int32_t constant[n] = {}, linear[n] = {}, quadratic[n] = {};
+  explicit constexpr Columns(const Segment (&segments)[n]) {
+    for (int i = 0; i < n; ++i) {
+      constant[i] = segments[i].constant;
+      linear[i] = segments[i].linear;
+      quadratic[i] = segments[i].quadratic;
+    }
+  }
+};
+inline constexpr Columns kReciprocal(kReciprocalSegments);
+inline constexpr Columns kReciprocalRoot(kReciprocalRootSegments);
+inline constexpr Columns kSquareRoot(kSquareRootSegments);
+inline constexpr Columns kExponential(kExponentialSegments);
+inline constexpr Columns kLogarithm(kLogarithmSegments);
+inline constexpr Columns kSine(kSineSegments);
+inline constexpr Columns kTangent(kTangentSegments);
 
 // The weights of the two products and the bias, in units of 2^-40.
 struct Weights {
   int linear, quadratic, bias;
 };
 
-template <Weights weights>
-double interpolate(const Segment& segment, uint32_t x) {
+template <Weights weights, int n>
+double interpolate(const Columns<n>& table, uint32_t segment, uint32_t x) {
   constexpr double kUnit = 0x1p-40;
-  const double constant = static_cast<double>(segment.constant) * 0x1p-26 + weights.bias * kUnit;
-  const double linear = static_cast<double>(segment.linear) * static_cast<int>(x);
-  const double quadratic = static_cast<double>(segment.quadratic) * truncated_square(x);
+  const auto i = static_cast<int>(segment);
+  const double constant = static_cast<double>(table.constant[i]) * 0x1p-26 + weights.bias * kUnit;
+  const double linear = static_cast<double>(table.linear[i]) * static_cast<int>(x);
+  const double quadratic = static_cast<double>(table.quadratic[i]) * truncated_square(x);
   return constant + linear * (weights.linear * kUnit) + quadratic * (weights.quadratic * kUnit);
 }
 
+template <class T>
+T choose(bool condition, T yes, T no) {
+  return std::bit_cast<T>(select(condition, bits_of(yes), bits_of(no)));
+}
 // The leading 24 digits.
 inline double truncated(double x) {
   constexpr uint64_t kKept = ~uint64_t{0} << (Binary64::kMantissaBits - Binary32::kMantissaBits);
@@ -75,8 +104,8 @@ struct Parts {
 inline float reciprocal(float a) {
   const Parts p(a);
   constexpr Weights kWeights{1, 2, 4046};
-  const double value = truncated(
-      interpolate<kWeights>(kReciprocalSegments[p.mantissa >> 16], (p.mantissa & 0xFFFF) << 1));
+  const double value =
+      truncated(interpolate<kWeights>(kReciprocal, p.mantissa >> 16, (p.mantissa & 0xFFFF) << 1));
   uint32_t bits = flushed_bits(value * power_of_two(Binary32::kBias - p.exponent));
   bits = select(p.zero(), kInfinity32, bits) | p.sign;
   return std::bit_cast<float>(select(p.nan(), kNan32, bits));
@@ -102,9 +131,9 @@ constexpr uint32_t kLowBits = 0x1FFFF;
 
 inline double root_of_reciprocal(uint32_t odd, uint32_t mantissa) {
   constexpr Weights kWeights{1, 4, -1};
-  const double value = interpolate<kWeights>(kReciprocalRootSegments[odd << 6 | mantissa >> 17],
-                                             mantissa & kLowBits);
-  return static_cast<bool>((odd | mantissa) == 0) ? 1.0 : value;
+  const double value =
+      interpolate<kWeights>(kReciprocalRoot, odd << 6 | mantissa >> 17, mantissa & kLowBits);
+  return choose((odd | mantissa) == 0, 1.0, value);
 }
 inline float reciprocal_root(float a) {
   const RootParts p(a);
@@ -117,7 +146,7 @@ inline float square_root(float a) {
   const RootParts p(a);
   constexpr Weights kWeights{1, 2, -1};
   const double value =
-      truncated(interpolate<kWeights>(kSquareRootSegments[p.segment()], p.mantissa & kLowBits));
+      truncated(interpolate<kWeights>(kSquareRoot, p.segment(), p.mantissa & kLowBits));
   const uint32_t bits = flushed_bits(value * power_of_two(p.half));
   return std::bit_cast<float>(p.special(0, kInfinity32, bits));
 }
@@ -127,16 +156,14 @@ inline float square_root(float a) {
 inline float exponential(float a) {
   const Parts p(a);
   constexpr float kBeyond = 200;
-  const float low = a > -kBeyond ? a : -kBeyond;
-  const float clamped = low < kBeyond ? low : kBeyond;
+  const float clamped = choose(std::fabs(a) < kBeyond, a, std::copysign(kBeyond, a));
   int fixed = static_cast<int>(static_cast<double>(clamped) * 0x1p23);
   const bool whole = (static_cast<uint32_t>(fixed) & kMantissa32) == 0;
   fixed -= static_cast<int>(static_cast<bool>((p.sign != 0) & !whole));
   const uint32_t fraction = static_cast<uint32_t>(fixed) & kMantissa32;
   constexpr Weights kWeights{4, 4, 8072};
-  const double inexact =
-      interpolate<kWeights>(kExponentialSegments[fraction >> 17], fraction & kLowBits);
-  const double value = whole ? 1.0 : truncated(inexact);
+  const double inexact = interpolate<kWeights>(kExponential, fraction >> 17, fraction & kLowBits);
+  const double value = choose(whole, 1.0, truncated(inexact));
   const uint32_t bits = flushed_bits(value * power_of_two(fixed >> 23));
   return std::bit_cast<float>(select(p.nan(), kNan32, bits));
 }
@@ -146,11 +173,13 @@ inline float logarithm(float a) {
   const Parts p(a);
   constexpr Weights kWeights{4, 8, 3348};
   constexpr double kUnit = 0x1p-36;
-  const double fraction =
-      interpolate<kWeights>(kLogarithmSegments[p.mantissa >> 17], p.mantissa & kLowBits);
-  const double sum = p.exponent - Binary32::kBias + std::floor(fraction / kUnit) * kUnit;
+  constexpr uint64_t kKept = ~uint64_t{0} << (Binary64::kMantissaBits - 36);
+  const double with_one =
+      interpolate<kWeights>(kLogarithm, p.mantissa >> 17, p.mantissa & kLowBits) + 1;
+  const double sum =
+      std::bit_cast<double>(bits_of(with_one) & kKept) + (p.exponent - Binary32::kBias - 1);
   const bool negative = sum < 0;
-  const double magnitude = negative ? -sum - kUnit : sum;
+  const double magnitude = choose(negative, -sum - kUnit, sum);
   uint32_t bits = flushed_bits(truncated(magnitude)) | select(negative, kSign32, 0u);
   bits = select(p.magnitude == bits_of(1.0F), 0u, bits);
   bits = select(p.magnitude == kInfinity32, kInfinity32, bits);
@@ -163,39 +192,51 @@ inline float logarithm(float a) {
 // truncated to a multiple of 2^-25; the complement of the lower 23 bits is used in the second and
 // the fourth quarter.
 template <uint32_t quarters>
-float sine_of_turns(double a) {
-  const double turns = std::fabs(a);
-  const bool finite = turns < INFINITY;
-  const double part = (finite ? turns : 0.0) - std::floor(finite ? turns : 0.0);
-  const auto fixed = static_cast<uint32_t>(static_cast<int>(part * 0x1p25));
+[[gnu::always_inline]] inline float sine_of_turns(float a) {
+  const Parts p(a);
+  const int shift = p.exponent - (Binary32::kBias - 2);
+  const uint32_t significand = p.mantissa | (kMantissa32 + 1);
+  const uint32_t fixed = select(shift < 0, significand >> std::clamp(-shift, 0, 31),
+                                significand << std::clamp(shift, 0, 31));
   const uint32_t quarter = (fixed >> 23) + quarters;
   const uint32_t fraction = (fixed ^ (0u - (quarter & 1))) & kMantissa32;
   constexpr Weights kWeights{8, 8, 0};
-  const double value =
-      truncated(interpolate<kWeights>(kSineSegments[fraction >> 17], fraction & kLowBits));
-  const uint32_t sign_of_operand =
-      quarters == 0 ? static_cast<uint32_t>(bits_of(a) >> 32) & kSign32 : 0;
+  const double value = truncated(interpolate<kWeights>(kSine, fraction >> 17, fraction & kLowBits));
+  const uint32_t sign_of_operand = quarters == 0 ? p.sign : 0;
   const uint32_t bits =
       bits_of(static_cast<float>(value)) | (((quarter << 30) & kSign32) ^ sign_of_operand);
-  return std::bit_cast<float>(select(finite, bits, kNan32));
+  return std::bit_cast<float>(select(p.magnitude < kInfinity32, bits, kNan32));
 }
 
-// Segments of one binade are equally long. Below 2^-8 the operand itself, 1 from 8.
+// The segments of a binade, by its biased exponent: they are equally long.
+struct Binade {
+  static constexpr int kFirst = Binary32::kBias - 8;
+  static constexpr int kLast = Binary32::kBias + 2;
+  int log_count[256] = {}, start[256] = {};
+  constexpr Binade() {
+    constexpr int kLogCounts[] = {0, 0, 0, 1, 1, 2, 2, 2, 3, 4, 3};
+    int next = 0;
+    for (int i = kFirst; i <= kLast; ++i) {
+      log_count[i] = kLogCounts[i - kFirst];
+      start[i] = next;
+      next += 1 << log_count[i];
+    }
+  }
+};
+inline constexpr Binade kTangentBinade;
+
+// The operand itself below 2^-8, 1 from 8.
 inline float hyperbolic_tangent(float a) {
   const Parts p(a);
-  constexpr int kFirst = Binary32::kBias - 8;
-  constexpr int kLast = Binary32::kBias + 2;
-  constexpr int kLogCount[] = {0, 0, 0, 1, 1, 2, 2, 2, 3, 4, 3};
-  constexpr int kStart[] = {0, 1, 2, 3, 5, 7, 11, 15, 19, 27, 43};
-  const int binade = std::clamp(p.exponent, kFirst, kLast) - kFirst;
-  const int log_count = kLogCount[binade];
-  const uint32_t segment = static_cast<uint32_t>(kStart[binade]) + (p.mantissa >> (23 - log_count));
+  const int log_count = kTangentBinade.log_count[p.exponent];
+  const uint32_t segment = static_cast<uint32_t>(kTangentBinade.start[p.exponent]) +
+                           (p.mantissa >> (Binary32::kMantissaBits - log_count));
   constexpr Weights kWeights{1, 1, 0};
-  const double value = truncated(
-      interpolate<kWeights>(kTangentSegments[segment], p.mantissa >> (6 - log_count) & kLowBits));
+  const uint32_t x = p.mantissa >> (Binary32::kMantissaBits - 17 - log_count) & kLowBits;
+  const double value = truncated(interpolate<kWeights>(kTangent, segment, x));
   uint32_t bits = bits_of(static_cast<float>(value));
-  bits = select(p.exponent < kFirst, p.magnitude, bits);
-  bits = select(p.exponent > kLast, bits_of(1.0F), bits) | p.sign;
+  bits = select(p.exponent < Binade::kFirst, p.magnitude, bits);
+  bits = select(p.exponent > Binade::kLast, bits_of(1.0F), bits) | p.sign;
   return std::bit_cast<float>(select(p.nan(), kNan32, bits));
 }
 
@@ -225,7 +266,7 @@ inline double upper_reciprocal(double a) {
   const UpperParts p(a);
   constexpr Weights kWeights{1, 2, 4046};
   const double value =
-      interpolate<kWeights>(kReciprocalSegments[p.mantissa >> 16], (p.mantissa & 0xFFFF) << 1);
+      interpolate<kWeights>(kReciprocal, p.mantissa >> 16, (p.mantissa & 0xFFFF) << 1);
   uint64_t bits = scaled_upper(value, Binary64::kBias - p.exponent);
   bits = select(p.magnitude == Binary64::kInfinity, uint64_t{0}, bits);
   bits = select(p.exponent == 0, Binary64::kInfinity, bits) | p.sign;
