@@ -66,6 +66,12 @@ EnvironmentSettings read_environment() {
                      "' is no check; there is 'uninitialized'";
     }
   }
+  const std::string_view tensor = variable("NIBBLE_EMULATOR_TENSOR");
+  result.machine.exact_tensor = tensor == "exact";
+  if (!tensor.empty() && tensor != "exact" && tensor != "hardware") {
+    result.error =
+        "NIBBLE_EMULATOR_TENSOR='" + std::string(tensor) + "': 'hardware' or 'exact' is expected";
+  }
   result.counters = flag("NIBBLE_EMULATOR_COUNTERS", result.error);
   result.quiet = flag("NIBBLE_EMULATOR_QUIET", result.error);
   return result;

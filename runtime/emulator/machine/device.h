@@ -154,6 +154,7 @@ struct Launch {
 };
 
 struct Settings {
+  bool exact_tensor = false;         // tensor cores sum exactly and round once, unlike any hardware
   bool check_uninitialized = false;  // report reads of bytes never written
   bool check_order = true;           // races and missing fences on shared and tensor memory
   bool check_tensor_fences = false;  // missing tcgen05.fence, which hardware mostly forgives
