@@ -11,7 +11,8 @@ namespace nibble::emulator::driver {
 namespace {
 
 constexpr std::string_view kDefaultDevices = "sm_100a,sm_103a,sm_90a,sm_120a";
-constexpr uint32_t kMaxThreads = 1024;
+constexpr uint64_t kMaxThreads = 1024;
+constexpr uint64_t kMaxSeeds = 1'000'000;
 
 std::string_view variable(const char* name) {
   const char* const value = std::getenv(name);
@@ -36,6 +37,22 @@ bool flag(const char* name, std::string& error) {
   return value == "1";
 }
 
+// The variable's value, where it is set, as a number from 0 to `most`.
+template <class T>
+void number(const char* name, uint64_t most, T& value, std::string& error) {
+  const std::string_view text = variable(name);
+  if (text.empty()) return;
+  const char* const end = text.data() + text.size();
+  uint64_t parsed = 0;
+  const auto [stop, code] = std::from_chars(text.data(), end, parsed);
+  if (code != std::errc() || stop != end || parsed > most) {
+    error = std::string(name) + "='" + std::string(text) + "': a number from 0 to " +
+            std::to_string(most) + " is expected";
+    return;
+  }
+  value = static_cast<T>(parsed);
+}
+
 EnvironmentSettings read_environment() {
   EnvironmentSettings result;
   const std::string_view devices = variable("NIBBLE_EMULATOR_DEVICES");
@@ -49,21 +66,19 @@ EnvironmentSettings read_environment() {
       result.devices.push_back(model);
     }
   }
-  const std::string_view threads = variable("NIBBLE_EMULATOR_THREADS");
-  if (!threads.empty()) {
-    const char* const end = threads.data() + threads.size();
-    const auto [stop, code] = std::from_chars(threads.data(), end, result.machine.threads);
-    if (code != std::errc() || stop != end || result.machine.threads > kMaxThreads) {
-      result.error = "NIBBLE_EMULATOR_THREADS='" + std::string(threads) + "': a number from 0 to " +
-                     std::to_string(kMaxThreads) + " is expected";
-    }
-  }
+  number("NIBBLE_EMULATOR_THREADS", kMaxThreads, result.machine.threads, result.error);
+  number("NIBBLE_EMULATOR_SEED", ~uint64_t{0}, result.machine.seed, result.error);
+  number("NIBBLE_EMULATOR_SEEDS", kMaxSeeds, result.machine.seeds, result.error);
   for (const std::string_view check : split(variable("NIBBLE_EMULATOR_CHECK"))) {
     if (check == "uninitialized") {
       result.machine.check_uninitialized = true;
+    } else if (check == "tensor-fences") {
+      result.machine.check_tensor_fences = true;
+    } else if (check == "no-order") {
+      result.machine.check_order = false;
     } else {
       result.error = "NIBBLE_EMULATOR_CHECK: '" + std::string(check) +
-                     "' is no check; there is 'uninitialized'";
+                     "' is no check; there are 'uninitialized', 'tensor-fences' and 'no-order'";
     }
   }
   const std::string_view tensor = variable("NIBBLE_EMULATOR_TENSOR");

@@ -91,6 +91,15 @@ class GlobalMemory {
   void mark_written(uint64_t address, uint64_t size);
   uint64_t used() const;
   uint64_t capacity() const;
+  // The bytes of every allocation that kernels may write; put back, compared. For runs with several
+  // seeds; nothing may be allocated or freed between.
+  struct Contents {
+    std::vector<std::pair<uint64_t, std::vector<std::byte>>> allocations;  // by address
+  };
+  Contents save() const;
+  void restore(const Contents& contents);
+  // The address of the first byte that differs; 0 where none does.
+  uint64_t first_difference(const Contents& contents) const;
   // Allocations freed so far: what was found before the last may be gone.
   uint64_t frees() const { return frees_.load(std::memory_order_relaxed); }
 
@@ -159,11 +168,14 @@ struct Settings {
   bool check_order = true;           // races and missing fences on shared and tensor memory
   bool check_tensor_fences = false;  // missing tcgen05.fence, which hardware mostly forgives
   uint64_t seed = 0;                 // of the order of warps and asynchronous work; 0: plain turns
+  uint32_t seeds = 1;                // run each launch anew with so many, from `seed` on
   uint32_t threads = 0;              // host threads that run blocks; 0: one a core
 };
 
 // Runs every block; blocks are spread over host threads. Returns the first fault, after which no
-// further block starts. Thread-safe for launches that touch different data.
+// further block starts. Thread-safe for launches that touch different data. With several seeds each
+// run begins with the memory that the launch found, the fault says its seed, and runs whose memory
+// differs at the end are a kRace: the order decided the result.
 std::optional<Fault> run(const Launch& launch, const DeviceModel& model, GlobalMemory& memory,
                          const Settings& settings);
 

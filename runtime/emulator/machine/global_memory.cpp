@@ -264,6 +264,35 @@ void GlobalMemory::mark_written(uint64_t address, uint64_t size) {
   std::memset(state_->written + (address - state_->base), 1, size);
 }
 
+GlobalMemory::Contents GlobalMemory::save() const {
+  const std::shared_lock lock(state_->mutex);
+  Contents contents;
+  for (const auto& [address, piece] : state_->live) {
+    const Allocation& allocation = *piece.allocation;
+    if (allocation.read_only) continue;
+    contents.allocations.emplace_back(
+        address, std::vector<std::byte>(allocation.data, allocation.data + allocation.size));
+  }
+  return contents;
+}
+
+void GlobalMemory::restore(const Contents& contents) {
+  for (const auto& [address, bytes] : contents.allocations) {
+    const Allocation* const allocation = find(address, bytes.size());
+    if (allocation != nullptr) std::memcpy(allocation->data, bytes.data(), bytes.size());
+  }
+}
+
+uint64_t GlobalMemory::first_difference(const Contents& contents) const {
+  for (const auto& [address, bytes] : contents.allocations) {
+    const Allocation* const allocation = find(address, bytes.size());
+    if (allocation == nullptr) continue;
+    const auto [mine, other] = std::mismatch(bytes.begin(), bytes.end(), allocation->data);
+    if (mine != bytes.end()) return address + static_cast<uint64_t>(mine - bytes.begin());
+  }
+  return 0;
+}
+
 uint64_t GlobalMemory::used() const {
   const std::shared_lock lock(state_->mutex);
   return state_->used;

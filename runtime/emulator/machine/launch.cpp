@@ -116,14 +116,8 @@ std::optional<std::string> refuse(const Launch& launch, const DeviceModel& model
   return std::nullopt;
 }
 
-}  // namespace
-
-std::optional<Fault> run(const Launch& launch, const DeviceModel& model, GlobalMemory& memory,
-                         const Settings& settings) {
-  if (const auto why = refuse(launch, model)) {
-    return Fault{Fault::Kind::kLaunchConfig,
-                 "launch refused: " + *why + "\n  kernel: " + launch.kernel->name};
-  }
+std::optional<Fault> run_once(const Launch& launch, const DeviceModel& model, GlobalMemory& memory,
+                              const Settings& settings) {
   const Program::Code& code = launch.program->code();
   const auto kernel = static_cast<size_t>(
       std::find_if(code.kernels.begin(), code.kernels.end(),
@@ -150,6 +144,39 @@ std::optional<Fault> run(const Launch& launch, const DeviceModel& model, GlobalM
   work(shared);
   for (std::thread& thread : threads) thread.join();
   return std::move(shared.fault);
+}
+
+}  // namespace
+
+std::optional<Fault> run(const Launch& launch, const DeviceModel& model, GlobalMemory& memory,
+                         const Settings& settings) {
+  if (const auto why = refuse(launch, model)) {
+    return Fault{Fault::Kind::kLaunchConfig,
+                 "launch refused: " + *why + "\n  kernel: " + launch.kernel->name};
+  }
+  if (settings.seeds <= 1) return run_once(launch, model, memory, settings);
+  const GlobalMemory::Contents before = memory.save();
+  GlobalMemory::Contents after_first;
+  for (uint32_t i = 0; i < settings.seeds; ++i) {
+    Settings one = settings;
+    one.seed = settings.seed + i;
+    if (i > 0) memory.restore(before);
+    std::optional<Fault> fault = run_once(launch, model, memory, one);
+    if (fault) {
+      fault->report += "\n  seed: " + std::to_string(one.seed);
+      return fault;
+    }
+    if (i == 0) {
+      after_first = memory.save();
+    } else if (const uint64_t address = memory.first_difference(after_first); address != 0) {
+      return Fault{Fault::Kind::kRace,
+                   "the result depends on the order of execution: global memory at " +
+                       hexadecimal(address) + " differs between the seeds " +
+                       std::to_string(settings.seed) + " and " + std::to_string(one.seed) +
+                       "\n  kernel: " + launch.kernel->name};
+    }
+  }
+  return std::nullopt;
 }
 
 uint64_t executed_warp_instructions() {
