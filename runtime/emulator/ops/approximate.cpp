@@ -101,7 +101,7 @@ Body half_function() {
 
 struct DivideApproximately {
   float flushed(float a, float b) const {
-    return value_of<true, float>(Multiply{}, a, unit::reciprocal(b));
+    return value_of<true, float>(Product{}, a, unit::reciprocal(b));
   }
   float exact(float a, float b) const {
     const float scale = scale_of(b);
@@ -112,7 +112,7 @@ struct DivideApproximately {
 struct DivideFull {
   float flushed(float a, float b) const {
     const float scale = choose(std::fabs(b) > kHuge, 0.25F, 1.0F);
-    return DivideApproximately{}.flushed(value_of<true, float>(Multiply{}, a, scale), b * scale);
+    return DivideApproximately{}.flushed(value_of<true, float>(Product{}, a, scale), b * scale);
   }
   float exact(float a, float b) const {
     const float scale = choose(std::fabs(b) > kHuge, 0.25F, 1.0F);

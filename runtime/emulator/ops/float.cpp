@@ -193,7 +193,7 @@ void append_sign_rows(Rows& rows) {
 void append_float_rows(Rows& rows) {
   append_binary<Add>(rows, "add");
   append_binary<Subtract>(rows, "sub");
-  append_binary<Multiply>(rows, "mul");
+  append_binary<Product>(rows, "mul");
   append_fma(rows, "fma");
   append_fma(rows, "mad");
   rows.push_back({"fma.{rn,rz,rm,rp}{.ftz}.f32x2 d:b64, a:b64, b:b64, c:b64",

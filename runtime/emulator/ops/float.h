@@ -15,7 +15,7 @@ namespace nibble::emulator {
 constexpr float kLarger = 0x1p60F;
 inline bool tiny_when_larger(float result) { return std::fabs(result) < 0x1p-126F * kLarger; }
 
-struct Multiply {
+struct Product {
   template <class T>
   T operator()(T a, T b) const {
     return a * b;
