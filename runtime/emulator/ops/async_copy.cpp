@@ -64,4 +64,19 @@ void check_shared(const Origin& origin, const SharedPlace& place, uint32_t bytes
                " was never written");
 }
 
+const std::byte* read_global(const Origin& origin, uint64_t address, uint64_t bytes) {
+  const std::byte* const data = global_place(origin, address, bytes, Access::kRead);
+  const Grid& grid = origin.warp->block().grid();
+  if (!grid.settings.check_uninitialized || bytes == 0) return data;
+  const auto* const allocation = grid.memory.find(address, bytes);
+  if (allocation == nullptr || allocation->written == nullptr) return data;
+  const uint8_t* const begin = allocation->written + (address - allocation->address);
+  const uint8_t* const found = std::find(begin, begin + bytes, uint8_t{0});
+  if (found == begin + bytes) return data;
+  fault_at(origin, Fault::Kind::kUninitialized,
+           "uninitialized memory: reads " + std::to_string(bytes) + " bytes of global memory at " +
+               hexadecimal(address) + ", of which byte " + std::to_string(found - begin) +
+               " was never written");
+}
+
 }  // namespace nibble::emulator

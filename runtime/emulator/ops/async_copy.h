@@ -50,6 +50,9 @@ void complete_tx(const Operation& operation, const SharedPlace& mbarrier, uint32
 void mark_shared(const SharedPlace& place, uint32_t bytes);
 void check_shared(const Origin& origin, const SharedPlace& place, uint32_t bytes);
 
+// Global memory, or constants or parameters, that the operation reads.
+const std::byte* read_global(const Origin& origin, uint64_t address, uint64_t bytes);
+
 inline Extent extent_of(const SharedPlace& place, uint32_t bytes, Access access) {
   Extent extent;
   extent.block = place.block;
@@ -69,8 +72,8 @@ inline void issue_in_group(const Origin& origin, std::unique_ptr<Operation> oper
 }
 
 // Rows of the parts of tensor_copy.cpp and bulk_copy.cpp.
-void append_async_store_rows(Rows& rows);       // st.async, red.async, st.bulk
-void append_tensor_map_rows(Rows& rows);        // tensormap.replace and its fences
-void append_tensor_reduction_rows(Rows& rows);  // cp.reduce.async.bulk.tensor
+void append_async_store_rows(Rows& rows);   // st.async, red.async, st.bulk
+void append_tensor_map_rows(Rows& rows);    // tensormap.replace and its fences
+void append_tensor_store_rows(Rows& rows);  // cp.async.bulk.tensor and cp.reduce to global memory
 
 }  // namespace nibble::emulator

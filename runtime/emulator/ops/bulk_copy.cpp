@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "runtime/emulator/isa/rows.h"
+#include "runtime/emulator/machine/report.h"
 #include "runtime/emulator/ops/async_copy.h"
 #include "runtime/emulator/ops/reduction.h"
 
@@ -25,7 +26,7 @@ class BulkLoad : public Operation {
       : Operation(origin), from_(from), bytes_(bytes), destinations_(std::move(destinations)) {}
 
   void perform() override {
-    const std::byte* const from = global_place(origin(), from_, bytes_, Access::kRead);
+    const std::byte* const from = read_global(origin(), from_, bytes_);
     for (const Destination& destination : destinations_) {
       std::memcpy(destination.to.data(), from, bytes_);
       mark_shared(destination.to, bytes_);
@@ -65,8 +66,9 @@ class BulkMove : public Operation {
   }
   void list_extents(std::vector<Extent>& extents) const override {
     extents.push_back(extent_of(from_, bytes_, Access::kRead));
-    extents.push_back(
-        extent_of(destination_.to, bytes_, reduce_ != nullptr ? Access::kAtomic : Access::kWrite));
+    // Reductions may meet each other: what they reduce into is not looked at.
+    if (reduce_ != nullptr) return;
+    extents.push_back(extent_of(destination_.to, bytes_, Access::kWrite));
   }
 
  private:
@@ -121,7 +123,7 @@ uint64_t global_in(const Origin& origin, const Arg& arg) {
   const uint64_t address = address_in(*origin.warp, arg, origin.lane);
   if (address % kAlign != 0) {
     fault_at(origin, Fault::Kind::kMisaligned,
-             "misaligned address: a bulk copy at " + std::to_string(address) +
+             "misaligned address: a bulk copy at " + hexadecimal(address) +
                  " of global memory, which is no multiple of 16");
   }
   return address;
@@ -154,12 +156,6 @@ void load(Warp& warp, const Inst& inst) {
     issue(origin, std::make_unique<BulkLoad>(origin, from, bytes, std::move(destinations)));
   });
 }
-
-// What a row's groups say of a reduction; none of a copy.
-struct Reduction {
-  ReduceOp op;
-  ReduceType type;
-};
 
 void move(Warp& warp, const Inst& inst, Reduce reduce) {
   for_each_origin(warp, [&](const Origin& origin) {
