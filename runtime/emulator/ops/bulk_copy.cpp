@@ -210,35 +210,40 @@ void wait(Warp& warp, const Inst& inst) {
 
 constexpr const char* kShared = ".{shared::cta,shared}";
 constexpr const char* kSignal = ".mbarrier::complete_tx::bytes";
-constexpr const char* kHint = ".L2::cache_hint";
+
+// Rows whose operands end with a policy, which is there when the modifier is.
+void append_hinted(Rows& rows, const std::string& modifiers, const std::string& operands,
+                   Requires target, Select select) {
+  rows.push_back(
+      {modifiers + "{.L2::cache_hint}" + operands + ", policy?:b64", target, nullptr, select});
+}
+template <Body body, int group>
+Body select_hinted(const Inst& inst) {
+  const bool has_policy = inst.arg[inst.arg_count - 1].offset != kNoArg;
+  return has_policy == (inst.choice[group] != kAbsent) ? body : nullptr;
+}
 
 void append_copies(Rows& rows) {
   const std::string own = std::string("cp.async.bulk") + kShared + ".global" + kSignal;
   const std::string any = std::string("cp.async.bulk.shared::cluster.global") + kSignal;
   const std::string store = std::string("cp.async.bulk.global") + kShared + ".bulk_group";
-  const std::string hint = kHint;
-  const std::string load_operands = " [a], [b], size:u32, [m]";
-  const std::string store_operands = " [a], [b], size:u32";
-  const Body multicast_load = load<Space::kSharedCluster, true>;
-  for (const bool hinted : {false, true}) {
-    const std::string modifier = hinted ? hint : "", policy = hinted ? ", policy:b64" : "";
-    rows.push_back({own + modifier + load_operands + policy, {90}, load<Space::kShared, false>});
-    rows.push_back(
-        {any + modifier + load_operands + policy, {90}, load<Space::kSharedCluster, false>});
-    rows.push_back({any + ".multicast::cluster" + modifier + load_operands + ", mask:u16" + policy,
-                    {90},
-                    multicast_load});
-    rows.push_back({store + modifier + store_operands + policy, {90}, copy_to_global});
-    rows.push_back({store + ".cp_mask" + modifier + store_operands + policy + ", mask:u16",
-                    {100},
-                    copy_masked});
-    rows.push_back({"cp.async.bulk.prefetch.L2.global" + modifier + " [a], size:u32" + policy,
-                    {90},
-                    prefetch});
-  }
-  rows.push_back({std::string("cp.async.bulk.shared::cluster") + kShared + kSignal + load_operands,
-                  {90},
-                  copy_in_cluster});
+  const std::string operands = " [a], [b], size:u32";
+  append_hinted(rows, own, operands + ", [m]", {90}, select_hinted<load<Space::kShared, false>, 5>);
+  append_hinted(rows, any, operands + ", [m]", {90},
+                select_hinted<load<Space::kSharedCluster, false>, 5>);
+  append_hinted(rows, any + ".multicast::cluster", operands + ", [m], mask:u16", {90},
+                select_hinted<load<Space::kSharedCluster, true>, 6>);
+  append_hinted(rows, store, operands, {90}, select_hinted<copy_to_global, 5>);
+  rows.push_back({store + ".cp_mask" + operands + ", mask:u16", {100}, copy_masked});
+  rows.push_back({store + ".cp_mask.L2::cache_hint" + operands + ", policy:b64, mask:u16",
+                  {100},
+                  copy_masked});
+  append_hinted(rows, "cp.async.bulk.prefetch.L2.global", " [a], size:u32", {90},
+                select_hinted<prefetch, 5>);
+  rows.push_back(
+      {std::string("cp.async.bulk.shared::cluster") + kShared + kSignal + operands + ", [m]",
+       {90},
+       copy_in_cluster});
   rows.push_back({"cp.async.bulk.commit_group", {90}, commit});
   rows.push_back({"cp.async.bulk.wait_group{.read} n:u32", {90}, wait});
 }
@@ -248,10 +253,12 @@ struct Builder {
 
   template <ReduceOp op, ReduceType type>
   void global(const char* op_and_type) {
-    const std::string start = std::string("cp.reduce.async.bulk.global") + kShared + ".bulk_group";
-    const Body body = reduce_to_global<op, type>;
-    rows.push_back({start + op_and_type + " [a], [b], size:u32", {90}, body});
-    rows.push_back({start + kHint + op_and_type + " [a], [b], size:u32, policy:b64", {90}, body});
+    rows.push_back({std::string("cp.reduce.async.bulk.global") + kShared +
+                        ".bulk_group{.L2::cache_hint}" + op_and_type +
+                        " [a], [b], size:u32, policy?:b64",
+                    {90},
+                    nullptr,
+                    select_hinted<reduce_to_global<op, type>, 6>});
   }
   template <ReduceOp op, ReduceType type>
   void both(const char* op_and_type) {

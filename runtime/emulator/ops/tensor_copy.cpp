@@ -189,21 +189,24 @@ void load(Warp& warp, const Inst& inst) {
   });
 }
 
-// Whether there are as many coordinates and offsets as the dimension asks for.
+// Whether there are as many coordinates and offsets as the dimension asks for, `others` besides,
+// and a policy as the last operand where the modifier says so.
 template <TensorAccess::Mode mode>
-bool has_operands(const Inst& inst, uint32_t dimension, uint32_t others) {
-  uint32_t wanted = dimension + others;
-  if (mode == TensorAccess::Mode::kIm2col) wanted += dimension - 2;
-  return inst.arg_count == wanted && (mode != TensorAccess::Mode::kIm2col || dimension >= 3);
+bool has_operands(const Inst& inst, uint32_t dimension, uint32_t others, int hint_group) {
+  const bool is_im2col = mode == TensorAccess::Mode::kIm2col;
+  const uint32_t wanted = dimension + (is_im2col ? dimension - 2 : 0) + others + 1;
+  const bool has_policy = inst.arg[inst.arg_count - 1].offset != kNoArg;
+  return inst.arg_count == wanted && (!is_im2col || dimension >= 3) &&
+         has_policy == (inst.choice[hint_group] != kAbsent);
 }
 
-template <Space space, TensorAccess::Mode mode, bool is_multicast, bool is_grouped, bool is_hinted>
+template <Space space, TensorAccess::Mode mode, bool is_multicast, bool is_grouped>
 Body select_load(const Inst& inst) {
   const bool gathers = mode == TensorAccess::Mode::kRows;
   const uint32_t dimension = gathers ? 5 : inst.choice[kDimension] + 1u;
-  const uint32_t others = 3 + (is_multicast ? 1 : 0) + (is_hinted ? 1 : 0);
-  if (!has_operands<mode>(inst, dimension, others)) return nullptr;
-  return load<space, mode, is_multicast, is_grouped>;
+  const int hint_group = kPair + (is_grouped ? 1 : 0) + (is_multicast ? 1 : 0);
+  const bool fits = has_operands<mode>(inst, dimension, is_multicast ? 4 : 3, hint_group);
+  return fits ? load<space, mode, is_multicast, is_grouped> : nullptr;
 }
 
 // [map, {coordinates}]{, {offsets}}{, policy}: nothing is moved, the map's rules are looked at.
@@ -215,10 +218,10 @@ void prefetch(Warp& warp, const Inst& inst) {
   operands.offsets = operands.coordinates + 1;
   for_each_origin(warp, [&](const Origin& origin) { read_box(origin, inst, operands); });
 }
-template <TensorAccess::Mode mode, bool is_hinted>
+template <TensorAccess::Mode mode>
 Body select_prefetch(const Inst& inst) {
   const uint32_t dimension = mode == TensorAccess::Mode::kRows ? 5 : inst.choice[4] + 1u;
-  return has_operands<mode>(inst, dimension, is_hinted ? 2 : 1) ? prefetch<mode> : nullptr;
+  return has_operands<mode>(inst, dimension, 1, 8) ? prefetch<mode> : nullptr;
 }
 
 void nothing(Warp&, const Inst&) {}
@@ -228,7 +231,7 @@ constexpr const char* kModeText = mode == TensorAccess::Mode::kTile   ? "{.tile}
                                   : mode == TensorAccess::Mode::kRows ? ".tile::gather4"
                                                                       : ".im2col";
 
-template <Space space, TensorAccess::Mode mode, bool is_multicast, bool is_grouped, bool is_hinted>
+template <Space space, TensorAccess::Mode mode, bool is_multicast, bool is_grouped>
 void append_load(Rows& rows) {
   constexpr bool kGathers = mode == TensorAccess::Mode::kRows;
   constexpr bool kIm2col = mode == TensorAccess::Mode::kIm2col;
@@ -238,40 +241,30 @@ void append_load(Rows& rows) {
   text += std::string(".global") + kModeText<mode> + ".mbarrier::complete_tx::bytes";
   if (is_grouped) text += ".{cta_group::1,cta_group::2}";
   if (is_multicast) text += ".multicast::cluster";
-  if (is_hinted) text += ".L2::cache_hint";
-  text += " [d], [m, {c}], [b]";
+  text += "{.L2::cache_hint} [d], [m, {c}], [b]";
   if (kIm2col) text += ", {o:u16}";
   if (is_multicast) text += ", mask:u16";
-  if (is_hinted) text += ", policy:b64";
+  text += ", policy?:b64";
   Requires target{90};
   if (is_grouped || (kGathers && space == Space::kSharedCluster)) target = kTensorCoreTargets;
   if (kGathers && !is_grouped && space == Space::kShared) target = {100};
-  rows.push_back(
-      {text, target, nullptr, select_load<space, mode, is_multicast, is_grouped, is_hinted>});
-}
-
-template <Space space, TensorAccess::Mode mode, bool is_multicast>
-void append_loads(Rows& rows) {
-  append_load<space, mode, is_multicast, false, false>(rows);
-  append_load<space, mode, is_multicast, false, true>(rows);
-  append_load<space, mode, is_multicast, true, false>(rows);
-  append_load<space, mode, is_multicast, true, true>(rows);
+  rows.push_back({text, target, nullptr, select_load<space, mode, is_multicast, is_grouped>});
 }
 
 template <TensorAccess::Mode mode>
 void append_mode(Rows& rows) {
-  append_loads<Space::kShared, mode, false>(rows);
-  append_loads<Space::kSharedCluster, mode, false>(rows);
-  append_loads<Space::kSharedCluster, mode, true>(rows);
+  append_load<Space::kShared, mode, false, false>(rows);
+  append_load<Space::kShared, mode, false, true>(rows);
+  append_load<Space::kSharedCluster, mode, false, false>(rows);
+  append_load<Space::kSharedCluster, mode, false, true>(rows);
+  append_load<Space::kSharedCluster, mode, true, false>(rows);
+  append_load<Space::kSharedCluster, mode, true, true>(rows);
   constexpr bool kGathers = mode == TensorAccess::Mode::kRows;
-  const std::string start = std::string("cp.async.bulk.prefetch.tensor.") +
-                            (kGathers ? "2d" : "{1d,2d,3d,4d,5d}") + ".L2.global" + kModeText<mode>;
-  const std::string operands =
-      std::string(" [m, {c}]") + (mode == TensorAccess::Mode::kIm2col ? ", {o:u16}" : "");
-  const Requires target = kGathers ? kTensorCoreTargets : Requires{90};
-  rows.push_back({start + operands, target, nullptr, select_prefetch<mode, false>});
-  rows.push_back({start + ".L2::cache_hint" + operands + ", policy:b64", target, nullptr,
-                  select_prefetch<mode, true>});
+  const char* const offsets = mode == TensorAccess::Mode::kIm2col ? ", {o:u16}" : "";
+  rows.push_back({std::string("cp.async.bulk.prefetch.tensor.") +
+                      (kGathers ? "2d" : "{1d,2d,3d,4d,5d}") + ".L2.global" + kModeText<mode> +
+                      "{.L2::cache_hint} [m, {c}]" + offsets + ", policy?:b64",
+                  kGathers ? kTensorCoreTargets : Requires{90}, nullptr, select_prefetch<mode>});
 }
 
 }  // namespace

@@ -147,20 +147,22 @@ void reduce(Warp& warp, const Inst& inst) {
         });
 }
 
-template <Mode mode, int dimension_group, bool is_hinted>
-bool fits(const Inst& inst) {
+// As many coordinates as dimensions; a policy where the modifier says so.
+template <Mode mode, int dimension_group>
+bool fits(const Inst& inst, int hint_group) {
   const uint32_t dimension = operands_of<mode, dimension_group>(inst).coordinates;
   if (mode == Mode::kIm2col && dimension < 3) return false;
-  return inst.arg_count == dimension + 2 + (is_hinted ? 1 : 0);
+  const bool has_policy = inst.arg[inst.arg_count - 1].offset != kNoArg;
+  return inst.arg_count == dimension + 3 && has_policy == (inst.choice[hint_group] != kAbsent);
 }
 
-template <Mode mode, bool is_hinted>
+template <Mode mode>
 Body select_copy(const Inst& inst) {
-  return fits<mode, kCopyDimension, is_hinted>(inst) ? copy<mode> : nullptr;
+  return fits<mode, kCopyDimension>(inst, 8) ? copy<mode> : nullptr;
 }
-template <ReduceOp op, Mode mode, bool is_hinted>
+template <ReduceOp op, Mode mode>
 Body select_reduce(const Inst& inst) {
-  return fits<mode, kReduceDimension, is_hinted>(inst) ? reduce<op, mode> : nullptr;
+  return fits<mode, kReduceDimension>(inst, 9) ? reduce<op, mode> : nullptr;
 }
 
 template <Mode mode>
@@ -171,25 +173,24 @@ std::string middle() {
   return std::string(".global.{shared::cta,shared}") + text + ".bulk_group";
 }
 
-constexpr const char* kOperands = " [m, {c}], [a]";
-constexpr const char* kHinted = ".L2::cache_hint [m, {c}], [a], policy:b64";
+constexpr const char* kOperands = " [m, {c}], [a], policy?:b64";
 
 template <Mode mode>
 void append_copies(Rows& rows) {
   constexpr bool kScatters = mode == Mode::kRows;
   const std::string start = std::string("cp.async.bulk.tensor.") +
                             (kScatters ? "2d" : "{1d,2d,3d,4d,5d}") + middle<mode>();
-  const Requires target = kScatters ? kTensorCoreTargets : Requires{90};
-  rows.push_back({start + kOperands, target, nullptr, select_copy<mode, false>});
-  rows.push_back({start + kHinted, target, nullptr, select_copy<mode, true>});
+  rows.push_back({start + "{.L2::cache_hint}" + kOperands,
+                  kScatters ? kTensorCoreTargets : Requires{90}, nullptr, select_copy<mode>});
 }
 
 template <ReduceOp op, Mode mode>
 void append_reduction(Rows& rows, const char* name) {
-  const std::string start =
-      "cp.reduce.async.bulk.tensor.{1d,2d,3d,4d,5d}" + middle<mode>() + "." + name;
-  rows.push_back({start + kOperands, {90}, nullptr, select_reduce<op, mode, false>});
-  rows.push_back({start + kHinted, {90}, nullptr, select_reduce<op, mode, true>});
+  rows.push_back({"cp.reduce.async.bulk.tensor.{1d,2d,3d,4d,5d}" + middle<mode>() +
+                      "{.L2::cache_hint}." + name + kOperands,
+                  {90},
+                  nullptr,
+                  select_reduce<op, mode>});
 }
 
 template <ReduceOp op>
