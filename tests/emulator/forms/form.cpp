@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -36,6 +37,13 @@ std::string read_input(std::istringstream& words, Form& form) {
   if (found == kGenerators.end()) return "unknown generator '" + generator + "'";
   input.generator = found->second;
   if (input.generator == Generator::kAll && size != 2) return "'all' is for 16-bit types";
+  if (std::string count; words >> count) {
+    unsigned long long number = 0;
+    if (std::sscanf(count.c_str(), "count=%llu", &number) != 1 || number == 0) {
+      return "expected count=N, not '" + count + "'";
+    }
+    input.count = number;
+  }
   form.inputs.push_back(input);
   return {};
 }
@@ -60,6 +68,87 @@ std::string read_launch(std::istringstream& words, Form& form) {
   return {};
 }
 
+template <class T>
+std::vector<T> read_list(const std::string& text) {
+  std::vector<T> list;
+  std::istringstream items(text);
+  for (std::string item; std::getline(items, item, ',');) {
+    list.push_back(static_cast<T>(std::strtoll(item.c_str(), nullptr, 0)));
+  }
+  return list;
+}
+
+int index_in(const std::vector<std::string>& names, const std::string& name) {
+  const auto found = std::find(names.begin(), names.end(), name);
+  return found == names.end() ? -1 : static_cast<int>(found - names.begin());
+}
+
+std::string read_map_word(const std::string& key, const std::string& value, Map& map) {
+  // In the order of CUtensorMapDataType and CUtensorMapSwizzle.
+  static const std::vector<std::string> kTypes = {
+      "u8",  "u16",  "u32",     "s32",  "u64",      "s64",   "f16",       "f32",
+      "f64", "bf16", "f32.ftz", "tf32", "tf32.ftz", "b4x16", "b4x16_p64", "b6x16_p32"};
+  static const std::vector<std::string> kSwizzles = {
+      "none", "32B", "64B", "128B", "128B_atom_32B", "128B_atom_32B_flip_8B", "128B_atom_64B"};
+  if (key == "type") {
+    map.type = index_in(kTypes, value);
+    return map.type >= 0 ? "" : "unknown type of a map";
+  }
+  if (key == "swizzle") {
+    map.swizzle = index_in(kSwizzles, value);
+    return map.swizzle >= 0 ? "" : "unknown swizzle";
+  }
+  if (key == "dims") {
+    map.dims = read_list<uint64_t>(value);
+  } else if (key == "strides") {
+    map.strides = read_list<uint64_t>(value);
+  } else if (key == "box") {
+    map.box = read_list<uint32_t>(value);
+  } else if (key == "steps") {
+    map.steps = read_list<uint32_t>(value);
+  } else if (key == "lower") {
+    map.lower = read_list<int>(value);
+  } else if (key == "upper") {
+    map.upper = read_list<int>(value);
+  } else if (key == "pixels") {
+    map.pixels = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 0));
+  } else if (key == "fill" && value == "nan") {
+    map.fills_nan = true;
+  } else {
+    return "unknown '" + key + "=" + value + "'";
+  }
+  return {};
+}
+
+std::string read_map(std::istringstream& words, Form& form) {
+  Map map;
+  std::string word;
+  words >> word;
+  if (word != "out" && std::sscanf(word.c_str(), "in%u", &map.buffer) != 1) {
+    return "a map is over out or an input, not '" + word + "'";
+  }
+  if (word != "out") ++map.buffer;
+  if (map.buffer > form.inputs.size()) return "no such input '" + word + "'";
+  while (words >> word) {
+    const size_t equals = word.find('=');
+    if (equals == std::string::npos) return "expected key=value, not '" + word + "'";
+    std::string wrong = read_map_word(word.substr(0, equals), word.substr(equals + 1), map);
+    if (!wrong.empty()) return wrong;
+  }
+  const size_t rank = map.dims.size();
+  if (map.steps.empty()) map.steps.assign(rank, 1);
+  if (rank < 1 || rank > 5 || map.strides.size() + 1 != rank || map.steps.size() != rank) {
+    return "dims, strides and steps of a map do not fit";
+  }
+  if (map.pixels == 0
+          ? map.box.size() != rank
+          : map.box.size() != 1 || map.lower.size() + 2 != rank || map.upper.size() + 2 != rank) {
+    return "the box of a map does not fit";
+  }
+  form.maps.push_back(map);
+  return {};
+}
+
 // One header line without its `//!`; what is wrong with it, or nothing.
 std::string read_line(const std::string& line, Form& form) {
   std::istringstream words(line);
@@ -67,6 +156,7 @@ std::string read_line(const std::string& line, Form& form) {
   words >> key;
   if (key == "in") return read_input(words, form);
   if (key == "out") return read_output(words, form);
+  if (key == "map") return read_map(words, form);
   if (key == "launch") return read_launch(words, form);
   if (key == "target") return words >> form.target ? "" : "expected a target";
   if (key == "expect") return words >> form.expect ? "" : "expected a name";

@@ -7,13 +7,20 @@
 //                                        inputs, then random bits
 //                               random   bits of a counter-based generator
 //                               all      every 16-bit pattern in turn
+//                      `count=N` behind it: N elements instead
+//   //! map in0 type=bf16 dims=64,32 strides=128 box=32,16 swizzle=128B
+//                      a tensor map over an input or `out`, for each one parameter behind the
+//                      inputs: `.param .align 64 .b8 map0[128]`. Also steps=1,2 (element strides),
+//                      fill=nan; of im2col maps lower=-1,0 upper=0,-1 pixels=32, the box is the
+//                      channels
 //   //! out u32 3               the output's type and its values per thread
 //   //! launch 16 256           grid and block; `2,3,1 8,4,2` in more dimensions; shared=BYTES
 //   //! target sm_90a
 //   //! expect NAME             a function of forms_expect.cpp: forms that no recorded card has
 //   //! approximate             outputs are compared by their distance, not their bits
 //
-// The kernel is `kernel(.param .u64 out, .param .u64 in0, .param .u64 in1, ...)`.
+// The kernel is `kernel(.param .u64 out, .param .u64 in0, .param .u64 in1, ...)`. Clusters: by the
+// directive .reqnctapercluster.
 #pragma once
 
 #include <array>
@@ -32,12 +39,25 @@ enum class Generator { kSpecial, kRandom, kAll };
 struct Input {
   std::string type;  // "f32", "bf16x2", "s64", ...
   Generator generator = Generator::kSpecial;
+  uint64_t count = 0;  // elements; 0: one a thread
+};
+
+// Numbers as cuTensorMapEncodeTiled and cuTensorMapEncodeIm2col take them.
+struct Map {
+  uint32_t buffer = 0;  // of the kernel's parameters: 0 is out, 1 in0
+  int type = 0, swizzle = 0;
+  bool fills_nan = false;
+  std::vector<uint64_t> dims, strides;
+  std::vector<uint32_t> box, steps;
+  std::vector<int> lower, upper;  // im2col
+  uint32_t pixels = 0;            // im2col; 0: a map of tiles
 };
 
 struct Form {
   std::string name;  // "integer/add_u32": the last folder and the file's stem
   std::string text;  // PTX
   std::vector<Input> inputs;
+  std::vector<Map> maps;
   std::string output_type;
   uint32_t outputs = 0;  // values per thread
   std::array<uint32_t, 3> grid = {1, 1, 1};

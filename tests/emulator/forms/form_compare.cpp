@@ -28,6 +28,7 @@ std::string describe(const Form& form, const std::vector<Bytes>& inputs, const B
       "element " + std::to_string(element) + " value " + std::to_string(index % form.outputs);
   for (size_t k = 0; k < inputs.size(); ++k) {
     const uint32_t bytes = size_of_type(form.inputs[k].type);
+    if (form.inputs[k].count != 0) continue;  // not one a thread
     text += (k == 0 ? ": in " : " ") + hexadecimal(value_at(inputs[k], element, bytes), bytes);
   }
   return text + ": a " + hexadecimal(value_at(a, index, size), size) + ", b " +

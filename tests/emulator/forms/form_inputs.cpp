@@ -247,8 +247,9 @@ std::vector<Bytes> make_inputs(const Form& form) {
   for (size_t k = 0; k < form.inputs.size(); ++k) {
     const Kind kind = kind_of(form.inputs[k].type);
     const uint32_t size = size_of_type(form.inputs[k].type);
-    Bytes& array = arrays.emplace_back(threads * size);
-    for (uint64_t i = 0; i < threads; ++i) {
+    const uint64_t count = form.inputs[k].count != 0 ? form.inputs[k].count : threads;
+    Bytes& array = arrays.emplace_back(count * size);
+    for (uint64_t i = 0; i < count; ++i) {
       uint64_t value = i;
       if (!special[k].empty() && i < crossed) {
         value = special[k][i / stride[k] % special[k].size()];

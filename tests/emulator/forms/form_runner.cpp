@@ -58,6 +58,14 @@ struct FormRunner::State {
   Entry<CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CUstream,
         void**, void**>
       launch{"cuLaunchKernel"};
+  Entry<CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*, const cuuint64_t*,
+        const cuuint32_t*, const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
+        CUtensorMapL2promotion, CUtensorMapFloatOOBfill>
+      encode_tiled{"cuTensorMapEncodeTiled"};
+  Entry<CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*, const cuuint64_t*,
+        const int*, const int*, cuuint32_t, cuuint32_t, const cuuint32_t*, CUtensorMapInterleave,
+        CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill>
+      encode_im2col{"cuTensorMapEncodeIm2col"};
   Entry<CUresult, const char**> error_string{"cuGetErrorString"};
   std::map<int, CUdevice> devices;  // the first of each compute capability, 90 or 103
 
@@ -97,6 +105,8 @@ struct FormRunner::State {
     find(library, upload);
     find(library, download);
     find(library, launch);
+    find(library, encode_tiled);
+    find(library, encode_im2col);
   }
 
   void find_devices() {
@@ -135,6 +145,26 @@ struct FormRunner::State {
     return pointer;
   }
 
+  CUtensorMap encode(const Map& map, CUdeviceptr pointer) {
+    CUtensorMap result{};
+    const auto type = static_cast<CUtensorMapDataType>(map.type);
+    const auto rank = static_cast<cuuint32_t>(map.dims.size());
+    auto* const address = reinterpret_cast<void*>(pointer);
+    const auto swizzle = static_cast<CUtensorMapSwizzle>(map.swizzle);
+    const auto fill = map.fills_nan ? CU_TENSOR_MAP_FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA
+                                    : CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE;
+    if (map.pixels == 0) {
+      call(encode_tiled, &result, type, rank, address, map.dims.data(), map.strides.data(),
+           map.box.data(), map.steps.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
+           CU_TENSOR_MAP_L2_PROMOTION_NONE, fill);
+    } else {
+      call(encode_im2col, &result, type, rank, address, map.dims.data(), map.strides.data(),
+           map.lower.data(), map.upper.data(), map.box[0], map.pixels, map.steps.data(),
+           CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_NONE, fill);
+    }
+    return result;
+  }
+
   Bytes execute(const Form& form, const std::vector<Bytes>& inputs) {
     const CUmodule module = load_module(form.text);
     CUfunction kernel = nullptr;
@@ -146,6 +176,11 @@ struct FormRunner::State {
     std::vector<void*> parameters;
     parameters.reserve(pointers.size());
     for (CUdeviceptr& pointer : pointers) parameters.push_back(&pointer);
+    std::vector<CUtensorMap> maps;
+    maps.reserve(form.maps.size());
+    for (const Map& map : form.maps) {
+      parameters.push_back(&maps.emplace_back(encode(map, pointers[map.buffer])));
+    }
     call(launch, kernel, form.grid[0], form.grid[1], form.grid[2], form.block[0], form.block[1],
          form.block[2], form.dynamic_shared, CUstream{nullptr}, parameters.data(),
          static_cast<void**>(nullptr));
