@@ -139,6 +139,7 @@ void Block::complete(uint32_t id) {
 
 void Block::on_exit(uint32_t threads) {
   live_threads_ -= threads;
+  if (live_threads_ == 0) tensor_memory_.check_released();
   for (uint32_t id = 0; id < kBarriers; ++id) {
     const Barrier& barrier = barriers_[id];
     if (barrier.is_open && barrier.expected == 0 && live_threads_ != 0 &&

@@ -37,8 +37,9 @@ void TensorMemory::check_request(const Origin& origin, uint32_t columns) const {
                        " of tensor memory asked for; a power of two from 32 to 512 is needed");
   }
   if (relinquished_.warp != nullptr) {
-    refuse(origin, "an allocation of tensor memory after the block gave up its right to\n  given up: " +
-                       to_text(relinquished_));
+    refuse(origin,
+           "an allocation of tensor memory after the block gave up its right to\n  given up: " +
+               to_text(relinquished_));
   }
   if (last_columns_ != 0 && columns > last_columns_) {
     refuse(origin, count_text(columns) + " of tensor memory asked for after an allocation of " +
@@ -116,9 +117,10 @@ void TensorMemory::use_group(const Origin& origin, uint32_t group) {
     group_origin_ = origin;
   }
   if (group_ != group) {
-    refuse(origin, "tcgen05 instructions of one kernel with .cta_group::1 and with .cta_group::2"
-                   "\n  the other: " +
-                       to_text(group_origin_));
+    refuse(origin,
+           "tcgen05 instructions of one kernel with .cta_group::1 and with .cta_group::2"
+           "\n  the other: " +
+               to_text(group_origin_));
   }
 }
 

@@ -48,9 +48,8 @@ uint32_t uniform_value(Warp& warp, const char* what, Read read) {
 }  // namespace
 
 uint32_t uniform(Warp& warp, const Arg& arg, const char* what) {
-  return uniform_value(warp, what, [&](uint32_t lane) {
-    return static_cast<uint32_t>(warp.integer(arg, lane));
-  });
+  return uniform_value(
+      warp, what, [&](uint32_t lane) { return static_cast<uint32_t>(warp.integer(arg, lane)); });
 }
 
 uint32_t uniform_address(Warp& warp, const Arg& arg) {

@@ -59,8 +59,8 @@ constexpr Cell cell_of(uint32_t thread, uint32_t i) {
 
 struct Span {
   Shape shape = Shape::k32x32b;
-  uint32_t count = 1;       // .xN
-  bool is_packed = false;   // two columns of 16 bits to a register
+  uint32_t count = 1;      // .xN
+  bool is_packed = false;  // two columns of 16 bits to a register
   uint32_t registers = 1;
   const Arg* data = nullptr;
   uint32_t lane = 0, column = 0;
@@ -84,8 +84,9 @@ void place(Warp& warp, Span& span, const Arg& address, const Arg* split, Access 
                        " of tensor memory, not lane " + std::to_string(at.lane));
   }
   if (in_quarter % lanes_of(span.shape) != 0) {
-    refuse(origin, "lane " + std::to_string(at.lane) + " of tensor memory: this shape begins at a " +
-                       "multiple of " + std::to_string(lanes_of(span.shape)));
+    refuse(origin, "lane " + std::to_string(at.lane) +
+                       " of tensor memory: this shape begins at a " + "multiple of " +
+                       std::to_string(lanes_of(span.shape)));
   }
   span.lane = 32 * quarter + in_quarter;
   span.column = at.column;
@@ -256,14 +257,14 @@ void append_access_rows(Rows& rows) {
                   target, nullptr, check_registers<true, load_shape<true>>});
   rows.push_back({"tcgen05.st.sync.aligned" + shapes + counts + "{.unpack::16b}.b32 [a], {b}",
                   target, nullptr, check_registers<false, store_shape<false>>});
-  rows.push_back({"tcgen05.st.sync.aligned.16x32bx2" + counts +
-                      "{.unpack::16b}.b32 [a], b:u32, {c}",
-                  target, nullptr, check_registers<true, store_shape<true>>});
+  rows.push_back(
+      {"tcgen05.st.sync.aligned.16x32bx2" + counts + "{.unpack::16b}.b32 [a], b:u32, {c}", target,
+       nullptr, check_registers<true, store_shape<true>>});
   const Requires reduces{103, kReduceTarget};
   const std::string start = "tcgen05.ld.red.sync.aligned.";
   auto reduce = [&](const std::string& tail, Select plain, Select split) {
-    rows.push_back({start + "32x32b" + kReducedCounts + tail + " {d}, d, [a]", reduces, nullptr,
-                    plain});
+    rows.push_back(
+        {start + "32x32b" + kReducedCounts + tail + " {d}, d, [a]", reduces, nullptr, plain});
     rows.push_back({start + "16x32bx2" + kReducedCounts + tail + " {d}, d, [a], b:u32", reduces,
                     nullptr, split});
   };

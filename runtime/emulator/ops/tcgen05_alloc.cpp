@@ -72,8 +72,8 @@ bool enter(const Pair& pair, const Origin& origin, Request::Kind kind, uint32_t 
     refuse(origin, "the blocks of a pair do not ask for the same: " + std::to_string(columns) +
                        " columns at " + hexadecimal(address) + " here, " +
                        std::to_string(pair.other.columns) + " at " +
-                       hexadecimal(pair.other.address) + " there\n  the other: " +
-                       to_text(pair.other.origin));
+                       hexadecimal(pair.other.address) +
+                       " there\n  the other: " + to_text(pair.other.origin));
   }
   return true;
 }
@@ -103,8 +103,7 @@ void allocate_together(Warp& warp, const Inst& inst, const Origin& origin, uint3
   if (!pair.own.is_done) {
     const bool is_met = pair.other.kind == Request::Kind::kAllocate && !pair.other.is_done;
     Block& peer = *warp.block().cluster().block(warp.block().rank() ^ 1);
-    const auto column =
-        is_met ? memory.find_free(columns, &peer.tensor_memory()) : std::nullopt;
+    const auto column = is_met ? memory.find_free(columns, &peer.tensor_memory()) : std::nullopt;
     if (!column) return warp.wait_event(&pair.meeting);
     take(warp, origin, *column, columns);
     take(*pair.other.origin.warp, pair.other.origin, *column, columns);
@@ -164,12 +163,12 @@ void relinquish(Warp& warp, const Inst& inst) {
 void append_allocation_rows(Rows& rows) {
   const std::string groups(kGroups);
   const Requires target{100, kEveryTarget};
-  rows.push_back({"tcgen05.alloc" + groups + ".sync.aligned{.shared::cta}.b32 [a], b:u32", target,
-                  allocate});
-  rows.push_back({"tcgen05.dealloc" + groups + ".sync.aligned.b32 a:u32, b:u32", target,
-                  deallocate});
-  rows.push_back({"tcgen05.relinquish_alloc_permit" + groups + ".sync.aligned", target,
-                  relinquish});
+  rows.push_back(
+      {"tcgen05.alloc" + groups + ".sync.aligned{.shared::cta}.b32 [a], b:u32", target, allocate});
+  rows.push_back(
+      {"tcgen05.dealloc" + groups + ".sync.aligned.b32 a:u32, b:u32", target, deallocate});
+  rows.push_back(
+      {"tcgen05.relinquish_alloc_permit" + groups + ".sync.aligned", target, relinquish});
 }
 
 }  // namespace nibble::emulator::tcgen05
