@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/emulator/driver/settings.h"
 
+#include "runtime/emulator/driver/messages.h"
+
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
@@ -69,16 +71,20 @@ EnvironmentSettings read_environment() {
   number("NIBBLE_EMULATOR_THREADS", kMaxThreads, result.machine.threads, result.error);
   number("NIBBLE_EMULATOR_SEED", ~uint64_t{0}, result.machine.seed, result.error);
   number("NIBBLE_EMULATOR_SEEDS", kMaxSeeds, result.machine.seeds, result.error);
+  result.machine.report = [](const std::string& text) { say(text); };
   for (const std::string_view check : split(variable("NIBBLE_EMULATOR_CHECK"))) {
     if (check == "uninitialized") {
       result.machine.check_uninitialized = true;
     } else if (check == "tensor-fences") {
       result.machine.check_tensor_fences = true;
+    } else if (check == "order") {
+      result.machine.report = nullptr;
     } else if (check == "no-order") {
       result.machine.check_order = false;
     } else {
       result.error = "NIBBLE_EMULATOR_CHECK: '" + std::string(check) +
-                     "' is no check; there are 'uninitialized', 'tensor-fences' and 'no-order'";
+                     "' is no check; there are 'order', 'no-order', 'uninitialized' and "
+                     "'tensor-fences'";
     }
   }
   const std::string_view tensor = variable("NIBBLE_EMULATOR_TENSOR");

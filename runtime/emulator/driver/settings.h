@@ -3,9 +3,10 @@
 // What the environment sets of the emulator, read once.
 //   NIBBLE_EMULATOR_DEVICES   targets of the devices, comma-separated; ordinals in that order
 //   NIBBLE_EMULATOR_THREADS   host threads that run blocks; 0 or unset: one a core
-//   NIBBLE_EMULATOR_CHECK     comma-separated checks: "uninitialized" reports reads of bytes that
-//                             were never written, "tensor-fences" asks for every tcgen05.fence,
-//                             "no-order" leaves out what is looked for else: races, missing waits
+//   NIBBLE_EMULATOR_CHECK     comma-separated: "order" ends launches with races and missing waits,
+//                             which are only reported else, "no-order" does not look for them,
+//                             "uninitialized" reports reads of bytes that were never written,
+//                             "tensor-fences" asks for every tcgen05.fence
 //   NIBBLE_EMULATOR_SEED      draws the order of warps and of asynchronous work; 0: plain turns
 //   NIBBLE_EMULATOR_SEEDS     runs each launch with so many seeds, from NIBBLE_EMULATOR_SEED on
 //   NIBBLE_EMULATOR_COUNTERS  1: prints executed warp instructions and seconds at exit

@@ -7,8 +7,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <random>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "runtime/emulator/machine/async.h"
@@ -26,6 +29,20 @@ struct FaultError {
   Fault fault;
 };
 
+// Pairs of instructions that were reported to race. Thread-safe.
+class Findings {
+ public:
+  bool is_new(uint32_t instruction, uint32_t other) {
+    const std::lock_guard lock(mutex_);
+    return pairs_.size() < kMost && pairs_.emplace(instruction, other).second;
+  }
+
+ private:
+  static constexpr size_t kMost = 16;
+  std::mutex mutex_;
+  std::set<std::pair<uint32_t, uint32_t>> pairs_;
+};
+
 // What all blocks of a launch share.
 struct Grid {
   const Launch& launch;
@@ -36,6 +53,7 @@ struct Grid {
   const DecodedFunction& kernel;
   const KernelLayout& layout;
   uint64_t id = 0;  // of the launch, in this process
+  Findings& findings;
 };
 
 // The allocation that a memory instruction touched last, so that it need not be looked up. One for

@@ -166,6 +166,8 @@ struct Settings {
   bool exact_tensor = false;         // tensor cores sum exactly and round once, unlike any hardware
   bool check_uninitialized = false;  // report reads of bytes never written
   bool check_order = true;           // races and missing fences on shared and tensor memory
+  void (*report)(const std::string&) = nullptr;  // takes what check_order finds, from any thread;
+                                                 // null: the launch ends with it
   bool check_tensor_fences = false;  // missing tcgen05.fence, which hardware mostly forgives
   uint64_t seed = 0;                 // of the order of warps and asynchronous work; 0: plain turns
   uint32_t seeds = 1;                // run each launch anew with so many, from `seed` on

@@ -123,6 +123,7 @@ std::optional<Fault> run_once(const Launch& launch, const DeviceModel& model, Gl
       std::find_if(code.kernels.begin(), code.kernels.end(),
                    [&](const Kernel& other) { return &other == launch.kernel; }) -
       code.kernels.begin());
+  Findings findings;
   const Grid grid{launch,
                   model,
                   memory,
@@ -130,7 +131,8 @@ std::optional<Fault> run_once(const Launch& launch, const DeviceModel& model, Gl
                   code,
                   code.functions[launch.kernel->function],
                   code.layouts[kernel],
-                  launches.fetch_add(1, std::memory_order_relaxed) + 1};
+                  launches.fetch_add(1, std::memory_order_relaxed) + 1,
+                  findings};
   Shared shared{grid, {}, 1, {}, {}, {}, {}};
   for (int axis = 0; axis < 3; ++axis) {
     shared.clusters[axis] = launch.grid[axis] / launch.cluster[axis];

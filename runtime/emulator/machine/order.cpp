@@ -363,6 +363,11 @@ std::string Order::describe(Epoch epoch, bool writes) const {
 
 void Order::report(const Attempt& attempt, Epoch other, bool other_writes, uint64_t where,
                    bool tensor, bool lacks_fence) const {
+  const Grid& grid = cluster_.block(0)->grid();
+  if (grid.settings.report != nullptr &&
+      !grid.findings.is_new(attempt.origin.inst->id, other.instruction())) {
+    return;
+  }
   std::string what;
   if (lacks_fence) {
     what = "missing fence.proxy.async: an asynchronous operation reads";
@@ -384,7 +389,10 @@ void Order::report(const Attempt& attempt, Epoch other, bool other_writes, uint6
   what += lacks_fence
               ? "\n  nobody has executed fence.proxy.async between that write and this operation"
               : "\n  no barrier, wait or fence orders the two";
-  fault_at(attempt.origin, Fault::Kind::kRace, what);
+  if (grid.settings.report == nullptr) fault_at(attempt.origin, Fault::Kind::kRace, what);
+  const Origin& origin = attempt.origin;
+  grid.settings.report(what +
+                       place_of(*origin.warp, *origin.function, *origin.inst, 1u << origin.lane));
 }
 
 }  // namespace nibble::emulator

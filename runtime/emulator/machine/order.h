@@ -10,7 +10,8 @@
 //
 // Warps count as one agent: lanes of one warp do not race with each other here. Where the model is
 // coarser than the PTX memory model (atomics, fences and volatile accesses order everything that
-// they meet) it is so that no correct program is refused.
+// they meet) it is so that no correct program is refused. What is found goes to Settings::report,
+// once for each pair of instructions, or ends the launch where that is null.
 #pragma once
 
 #include <cstdint>
@@ -159,8 +160,8 @@ class Order {
   void check_shared(const Attempt& attempt, uint32_t offset, uint32_t bytes);
   void check_cell(const Attempt& attempt, Cell& cell, uint32_t bytes, uint64_t where, bool tensor);
   void check_tensor(const Attempt& attempt, const TensorRange& range);
-  [[noreturn]] void report(const Attempt& attempt, Epoch other, bool other_writes, uint64_t where,
-                           bool tensor, bool lacks_fence) const;
+  void report(const Attempt& attempt, Epoch other, bool other_writes, uint64_t where, bool tensor,
+              bool lacks_fence) const;
   std::string describe(Epoch epoch, bool writes) const;
   Agent agent_of(const Warp& warp) const;
   State& state_of(const Warp& warp) { return states_[agent_of(warp) / 2]; }

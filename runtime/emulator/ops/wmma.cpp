@@ -1,4 +1,3 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-namespace nibble::emulator {
-}
+namespace nibble::emulator {}
