@@ -3,6 +3,7 @@
 // sm_90 and sm_100 have no fp8 mma.sync: their code is two multiplications of f16 and an addition.
 // Thread t of a quad holds k = 4 t to 4 t + 3 in a register; its lower half goes to the first.
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <vector>
 
@@ -13,13 +14,23 @@ namespace nibble::emulator::tensor {
 namespace {
 
 // Exact. A NaN gives a NaN.
-uint32_t half_of(Format format, uint32_t code) {
-  if (format == Format::kE5m2) return (code & 0xFF) << 8;
-  const Layout layout = layout_of(format);
+uint32_t half_of_e4m3(uint32_t code) {
+  const Layout layout = layout_of(Format::kE4m3);
   const Number x = decode(layout, code);
   if (x.kind == Kind::kNan) return kNan16;
   return round_to_nearest(Format::kF16, x.significand, x.exponent - layout.mantissa_bits) |
          uint32_t{x.negative} << 15;
+}
+
+std::array<uint32_t, 256> halves_of_e4m3() {
+  std::array<uint32_t, 256> halves{};
+  for (uint32_t code = 0; code < halves.size(); ++code) halves[code] = half_of_e4m3(code);
+  return halves;
+}
+
+uint32_t half_of(Format format, uint32_t code) {
+  static const std::array<uint32_t, 256> kHalves = halves_of_e4m3();
+  return format == Format::kE5m2 ? (code & 0xFF) << 8 : kHalves[code & 0xFF];
 }
 
 // Of rows of k codes, elements 4 i + `first` and the next.

@@ -1,95 +1,93 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// The exact sum, rounded once to nearest even.
-#include <array>
+// The exact sum, rounded once to nearest even: 80 bits from the highest exponent down in two
+// doubles. An output with anything below is added up again without such a limit.
+#include <algorithm>
+#include <cmath>
 
-#include "runtime/emulator/tensor/families.h"
-#include "runtime/emulator/tensor/model.h"
+#include "runtime/emulator/tensor/blocks.h"
 
 namespace nibble::emulator::tensor {
 namespace {
 
-// A fixed-point number that holds any sum of products, scaled, and C.
-class Accumulator {
- public:
-  void add(uint64_t magnitude, int exponent, bool negative) {  // magnitude < 2^32
-    const auto offset = static_cast<uint32_t>(exponent - kLowest);
-    const uint64_t shifted = magnitude << (offset % 32);
-    const size_t limb = offset / 32;
-    const auto low = static_cast<int64_t>(shifted & 0xFFFFFFFF);
-    const auto high = static_cast<int64_t>(shifted >> 32);
-    limbs_[limb] += negative ? -low : low;
-    limbs_[limb + 1] += negative ? -high : high;
+// Below the highest exponent: in the first double, and below that in the second. A term is less
+// than 2^11 (16 products of 36 and two scales below 2), so that kMostK / kGroup of them stay exact.
+constexpr int kBits = 36, kMoreBits = 44;
+
+template <size_t width>
+struct WideSum {
+  // In units of 2^(highest exponent - kBits), and of 2^-kMoreBits of that.
+  alignas(64) double high[width] = {}, low[width] = {}, rest[width] = {};
+  alignas(64) double factor[width];
+
+  explicit WideSum(const Lanes<width>& lanes) {
+    for (size_t j = 0; j < width; ++j) factor[j] = power_of_two(kBits - lanes.highest[j]);
   }
-
-  uint32_t rounded(Format d) {
-    carry();
-    const bool negative = limbs_.back() < 0;
-    if (negative) {
-      for (int64_t& limb : limbs_) limb = -limb;
-      carry();
-    }
-    size_t top = limbs_.size() - 1;
-    while (top > 1 && limbs_[top] == 0) --top;
-    // 63 bits: the top limb, the next, and whether there is more.
-    int64_t sum = limbs_[top] << 31 | limbs_[top - 1] >> 1;
-    bool more = (limbs_[top - 1] & 1) != 0;
-    for (size_t i = 0; i + 1 < top; ++i) more = more || limbs_[i] != 0;
-    // The largest limb has 32 bits, so the lowest of these 63 is far below any result's last.
-    sum |= int64_t{more};
-    const int exponent = kLowest + 32 * static_cast<int>(top - 1) + 1;
-    return round_to_nearest(d, negative ? -sum : sum, exponent);
-  }
-
- private:
-  // tf32: twice -126 - 10. fp8 with ue8m0: twice -14 - 2 - 127, the largest twice 16 + 127.
-  static constexpr int kLowest = -320;
-  static constexpr size_t kLimbs = 22;
-
-  // Leaves 32 bits in each limb but the last, which has the sign.
-  void carry() {
-    for (size_t i = 0; i + 1 < limbs_.size(); ++i) {
-      limbs_[i + 1] += limbs_[i] >> 32;
-      limbs_[i] &= 0xFFFFFFFF;
+  void add(const double* term) {
+    for (size_t j = 0; j < width; ++j) {
+      const double units = term[j] * factor[j];
+      const double whole = std::trunc(units);
+      const double fraction = (units - whole) * power_of_two(kMoreBits);
+      const double second = std::trunc(fraction);
+      high[j] += whole;
+      low[j] += second;
+      rest[j] += std::abs(fraction - second);
     }
   }
-
-  std::array<int64_t, kLimbs> limbs_{};
+  // The sum in 53 bits with the last of them set if it is not exact: what is rounded from that to
+  // fewer bits is rounded once.
+  void to_odd(double* sum) const {
+    for (size_t j = 0; j < width; ++j) {
+      const double y = low[j] * power_of_two(-kMoreBits);
+      const double total = high[j] + y;
+      const double part = total - high[j];
+      const double error = (high[j] - (total - part)) + (y - part);
+      const auto bits = std::bit_cast<uint64_t>(total);
+      // Towards zero first: one less where the error points there.
+      const uint64_t less = (error < 0) == (total < 0) ? 0 : 1;
+      const uint64_t odd = (bits - less) | 1;
+      sum[j] = std::bit_cast<double>(error != 0 ? odd : bits);
+    }
+  }
 };
 
-uint32_t exact(const Model& model, const Terms& terms, uint32_t c) {
-  const auto& [a, b, a_scales, b_scales] = terms;
-  const Layout layout = layout_of(model.d);
-  const Number addend = decode(layout, c);
-  if (const auto special = special_result(model, terms, addend)) return *special;
-  Accumulator sum;
-  sum.add(addend.significand, addend.exponent - layout.mantissa_bits, addend.negative);
-  const int point =
-      model.a.mantissa_bits + model.b.mantissa_bits + 2 * scale_mantissa_bits(model.scale);
-  for (uint32_t i = 0; i < model.k; ++i) {
-    uint64_t magnitude = uint64_t{a[i].significand} * b[i].significand;
-    int exponent = a[i].exponent + b[i].exponent;
-    if (model.scale != ScaleFormat::kNone) {
-      const Number& x = a_scales[i / model.scale_block];
-      const Number& y = b_scales[i / model.scale_block];
-      magnitude *= uint64_t{x.significand} * y.significand;
-      exponent += x.exponent + y.exponent;
-    }
-    if (magnitude != 0) sum.add(magnitude, exponent - point, a[i].negative != b[i].negative);
+template <size_t width, class Terms>
+void multiply_terms(const Multiply& shape, const Operands& operands, uint32_t* d) {
+  const Terms terms(shape, operands);
+  const SpecialOutputs special(shape, operands, terms.rows(), terms.columns());
+  for_each_block<width>(
+      shape, special, d, [&](const Block& block, Lanes<width>& lanes, uint32_t* results) {
+        terms.raise(block, lanes);
+        WideSum<width> sum(lanes);
+        sum.add(lanes.addend);
+        alignas(64) double term[width];
+        for (size_t i = 0; i < terms.count(); ++i) {
+          terms.term(block, i, term);
+          sum.add(term);
+        }
+        sum.to_odd(lanes.sum);
+        lanes.store_nearest(shape.d, kBits, results);
+        for (size_t j = 0; j < block.count; ++j) {
+          if (sum.rest[j] != 0) {
+            results[j] = special.by_definition(block.row, block.first + j, lanes.c[j]);
+          }
+        }
+      });
+}
+
+template <size_t width>
+void multiply_with(const Multiply& shape, const Operands& operands, uint32_t* d) {
+  if (model_of(shape).grouped) {
+    multiply_terms<width, Groups<width>>(shape, operands, d);
+  } else {
+    multiply_terms<width, Products<double, width>>(shape, operands, d);
   }
-  return sum.rounded(model.d);
 }
 
 }  // namespace
 
 void multiply_exact(const Multiply& shape, const Operands& operands, uint32_t* d) {
-  const Model model = model_of(shape);
-  const Decoded decoded(shape, model, operands);
-  for (size_t row = 0; row < shape.m; ++row) {
-    for (size_t column = 0; column < shape.n; ++column, ++d) {
-      *d = exact(model, decoded.terms(row, column), *d);
-    }
-  }
+  (shape.n >= kWide ? multiply_with<kWide> : multiply_with<kNarrow>)(shape, operands, d);
 }
 
 }  // namespace nibble::emulator::tensor

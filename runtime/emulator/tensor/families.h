@@ -17,14 +17,12 @@ struct Operands {
 };
 
 void multiply_fused(const Multiply& shape, const Operands& operands, uint32_t* d);
-// The part of multiply_fused() whose model is grouped.
-void multiply_grouped(const Multiply& shape, const Operands& operands, uint32_t* d);
 void multiply_integer(const Multiply& shape, const Operands& operands, uint32_t* d);
 void multiply_exact(const Multiply& shape, const Operands& operands, uint32_t* d);
 // fp8 by way of f16, as mma.sync of sm_90 and sm_100.
 void multiply_converted(const Multiply& shape, const Operands& operands, uint32_t* d);
 
-// multiply() for fused models, output by output: what the faster ways must equal.
+// multiply_fused() and multiply_exact(), output by output: what the faster ways must equal.
 void multiply_by_definition(const Multiply& shape, const Operands& operands, uint32_t* d);
 
 }  // namespace nibble::emulator::tensor

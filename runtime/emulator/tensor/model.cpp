@@ -173,4 +173,15 @@ Decoded::Decoded(const Multiply& shape, const Model& model, const Operands& oper
   scales(b_scales_, operands.b_scales, shape.n * blocks_);
 }
 
+void multiply_by_definition(const Multiply& shape, const Operands& operands, uint32_t* d) {
+  const Model model = model_of(shape);
+  const Decoded decoded(shape, model, operands);
+  const auto one = shape.arithmetic == Arithmetic::kExact ? exact : fused;
+  for (size_t row = 0; row < shape.m; ++row) {
+    for (size_t column = 0; column < shape.n; ++column, ++d) {
+      *d = one(model, decoded.terms(row, column), *d);
+    }
+  }
+}
+
 }  // namespace nibble::emulator::tensor

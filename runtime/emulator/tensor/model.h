@@ -27,7 +27,7 @@ struct Model {
   bool grouped = false;    // terms of kGroup products each
 };
 
-// `shape` is floating and none of kExact.
+// `shape` is floating. kExact uses the formats and the groups alone.
 Model model_of(const Multiply& shape);
 
 // One output's operands: k numbers each, and k / scale_block scales.
@@ -41,8 +41,9 @@ struct Terms {
 // The result where NaN and infinities decide it.
 std::optional<uint32_t> special_result(const Model& model, const Terms& terms, const Number& c);
 
-// One output, by definition.
+// One output, by definition: of a model, and of kExact.
 uint32_t fused(const Model& model, const Terms& terms, uint32_t c);
+uint32_t exact(const Model& model, const Terms& terms, uint32_t c);
 
 // The numbers of all codes of an instruction.
 class Decoded {

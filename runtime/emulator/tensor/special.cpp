@@ -7,16 +7,15 @@
 
 namespace nibble::emulator::tensor {
 
-SpecialOutputs::SpecialOutputs(const Multiply& shape, const Model& model, const Operands& operands,
-                               Kinds rows, Kinds columns)
+SpecialOutputs::SpecialOutputs(const Multiply& shape, const Operands& operands, Kinds rows,
+                               Kinds columns)
     : shape_(shape),
-      model_(model),
       operands_(operands),
       rows_(std::move(rows)),
       columns_(std::move(columns)),
       any_column_(std::any_of(columns_.begin(), columns_.end(),
                               [](Kind kind) { return kind != Kind::kFinite; })),
-      addend_(layout_of(model.d)) {}
+      addend_(layout_of(shape.d)) {}
 
 void SpecialOutputs::correct(size_t row, size_t first, size_t count, bool addends,
                              const uint32_t* c, uint32_t* d) const {
@@ -24,14 +23,14 @@ void SpecialOutputs::correct(size_t row, size_t first, size_t count, bool addend
   for (size_t i = 0; i < count; ++i) {
     const Kind kind = std::max({rows_[row], columns_[first + i], decode(addend_, c[i]).kind});
     if (kind == Kind::kNan) {
-      d[i] = nan_of(model_.d);
+      d[i] = nan_of(shape_.d);
     } else if (kind == Kind::kInfinity) {
-      d[i] = result(row, first + i, c[i]);
+      d[i] = by_definition(row, first + i, c[i]);
     }
   }
 }
 
-uint32_t SpecialOutputs::result(size_t row, size_t column, uint32_t c) const {
+uint32_t SpecialOutputs::by_definition(size_t row, size_t column, uint32_t c) const {
   Multiply one = shape_;
   one.m = one.n = 1;
   Operands operands = operands_;

@@ -12,19 +12,18 @@ namespace nibble::emulator::tensor {
 
 class SpecialOutputs {
  public:
-  SpecialOutputs(const Multiply& shape, const Model& model, const Operands& operands, Kinds rows,
-                 Kinds columns);
+  SpecialOutputs(const Multiply& shape, const Operands& operands, Kinds rows, Kinds columns);
 
   // Corrects columns [first, first + count) of a row. c: as they were; `addends`: whether any of
   // them is infinite or NaN.
   void correct(size_t row, size_t first, size_t count, bool addends, const uint32_t* c,
                uint32_t* d) const;
 
- private:
-  uint32_t result(size_t row, size_t column, uint32_t c) const;
+  // One output; c: as it was.
+  uint32_t by_definition(size_t row, size_t column, uint32_t c) const;
 
+ private:
   const Multiply& shape_;
-  const Model& model_;
   Operands operands_;
   Kinds rows_, columns_;
   bool any_column_ = false;

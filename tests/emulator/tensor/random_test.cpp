@@ -3,6 +3,9 @@
 // Random operands: every shape against real arithmetic, and the loops against the definition.
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cmath>
+#include <map>
 #include <ostream>
 #include <random>
 #include <vector>
@@ -115,7 +118,12 @@ TEST(RandomOperands, EqualRealArithmetic) {
 
 TEST(RandomOperands, LoopsEqualTheDefinition) {
   std::mt19937_64 random(2);
+  std::vector<Multiply> list = shapes();
   for (Multiply shape : shapes()) {
+    shape.arithmetic = Arithmetic::kExact;
+    list.push_back(shape);
+  }
+  for (Multiply shape : list) {
     shape.m = 32;
     for (const uint32_t n : {3, 8, 24, 72, 256}) {
       shape.n = n;
@@ -127,6 +135,89 @@ TEST(RandomOperands, LoopsEqualTheDefinition) {
             {problem.a.data(), problem.b.data(), problem.a_scale_codes(), problem.b_scale_codes()},
             expected.data());
         ASSERT_EQ(problem.multiplied(), expected) << shape << ", codes " << static_cast<int>(codes);
+      }
+    }
+  }
+}
+
+// mma.sync of sm_90 and sm_100: f16 multiplications of pairs of columns, and one addition.
+TEST(RandomOperands, Fp8OfMmaSyncEqualsTwoHalves) {
+  std::mt19937_64 random(4);
+  std::map<long double, uint32_t> code_of;  // an f16 of each value but NaN
+  for (uint32_t code = 0; code < 0x10000; ++code) {
+    const long double value = value_of(Format::kF16, code);
+    if (!std::isnan(value) && code != 0x8000) code_of[value] = code;  // -0 makes the same sums
+  }
+  auto half_of = [&](long double x) { return std::isnan(x) ? 0x7FFF : code_of.at(x); };
+  for (const Format d : {Format::kF32, Format::kF16}) {
+    for (const uint32_t k : {16, 32}) {
+      Multiply shape;
+      shape.m = 16;
+      shape.n = 8;
+      shape.k = k;
+      shape.a = Format::kE4m3;
+      shape.b = Format::kE5m2;
+      shape.d = d;
+      shape.arithmetic = k == 16 ? Arithmetic::kMmaHopper : Arithmetic::kMmaBlackwell;
+      for (const Codes codes : kAllCodes) {
+        const Problem problem = problem_of(shape, codes, random);
+        const std::vector<uint32_t> result = problem.multiplied();
+        Problem half = problem;
+        half.shape.k = k / 2;
+        half.shape.a = half.shape.b = Format::kF16;
+        half.c.assign(half.c.size(), 0);
+        for (const uint32_t low : {0, 2}) {
+          half.a.clear();
+          half.b.clear();
+          for (uint32_t i = 0; i < 16 * k; ++i) {
+            if ((i & 2) == low) half.a.push_back(half_of(value_of(shape.a, problem.a[i])));
+          }
+          for (uint32_t i = 0; i < 8 * k; ++i) {
+            if ((i & 2) == low) half.b.push_back(half_of(value_of(shape.b, problem.b[i])));
+          }
+          std::vector<uint32_t> sums;
+          for (size_t i = 0; i < 128; ++i) sums.push_back(expected_output(half, i / 8, i % 8));
+          half.c = sums;
+        }
+        for (size_t i = 0; i < 128; ++i) {
+          const long double sum = value_of(d, half.c[i]) + value_of(d, problem.c[i]);
+          // Sums of two f32 are exact in 64 bits unless the smaller does not matter.
+          ASSERT_EQ(result[i], nearest(d, sum)) << shape << ", output " << i;
+        }
+      }
+    }
+  }
+}
+
+// f16 and C of f16's range: 128 bits hold every sum in units of 2^-48.
+TEST(RandomOperands, ExactSumsEqualIntegers) {
+  __extension__ using Wide = __int128;
+  std::mt19937_64 random(5);
+  Multiply shape;
+  shape.m = 32;
+  shape.n = 40;
+  shape.k = 16;
+  shape.arithmetic = Arithmetic::kExact;
+  for (const Codes codes : {Codes::kFinite, Codes::kSimilar, Codes::kZeroes}) {
+    Problem problem = problem_of(shape, codes, random);
+    for (uint32_t& c : problem.c) {
+      const uint32_t code = random() & 0xFBFF;
+      c = std::bit_cast<uint32_t>(static_cast<float>(value_of(Format::kF16, code)));
+    }
+    const std::vector<uint32_t> d = problem.multiplied();
+    auto units = [](long double x) { return static_cast<Wide>(std::ldexp(x, 48)); };
+    for (size_t i = 0; i < d.size(); ++i) {
+      Wide sum = units(std::bit_cast<float>(problem.c[i]));
+      for (size_t j = 0; j < shape.k; ++j) {
+        sum += units(value_of(shape.a, problem.a[i / 40 * 16 + j]) *
+                     value_of(shape.b, problem.b[i % 40 * 16 + j]));
+      }
+      const float result = std::bit_cast<float>(d[i]);
+      const Wide error = units(result) > sum ? units(result) - sum : sum - units(result);
+      for (const float towards : {-INFINITY, INFINITY}) {
+        const Wide other = units(std::nextafter(result, towards));
+        const Wide distance = other > sum ? other - sum : sum - other;
+        ASSERT_TRUE(error < distance || (error == distance && d[i] % 2 == 0)) << i;
       }
     }
   }

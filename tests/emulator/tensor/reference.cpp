@@ -208,4 +208,9 @@ uint32_t expected_output(const Problem& problem, size_t row, size_t column) {
   return towards_zero(total, short_sum ? 13 : 23);
 }
 
+uint32_t nearest(Format d, long double x) {
+  if (d == Format::kF16) return nearest_half(x);
+  return std::isnan(x) ? 0x7FFFFFFF : std::bit_cast<uint32_t>(static_cast<float>(x));
+}
+
 }  // namespace nibble::emulator::tensor::test

@@ -41,4 +41,7 @@ Problem problem_of(const Multiply& shape, Codes codes, std::mt19937_64& random);
 // One output of kMmaHopper (without fp8), kWgmmaHopper, kMmaBlackwell (without fp8) or kTcgen05.
 uint32_t expected_output(const Problem& problem, size_t row, size_t column);
 
+// The code of the f16 or f32 nearest to x, ties to even.
+uint32_t nearest(Format d, long double x);
+
 }  // namespace nibble::emulator::tensor::test
