@@ -40,54 +40,6 @@ std::string_view name_of(Format format) { return kNames[static_cast<size_t>(form
 bool is_floating(Format format) { return format <= Format::kE2m1; }
 bool is_integer(Format format) { return !is_floating(format); }
 
-Layout layout_of(Format format) {
-  switch (format) {
-    case Format::kF32:
-      return {8, 23, Specials::kIeee};
-    case Format::kTf32:
-      return {8, 10, Specials::kIeee, 13};
-    case Format::kF16:
-      return {5, 10, Specials::kIeee};
-    case Format::kBf16:
-      return {8, 7, Specials::kIeee};
-    case Format::kE4m3:
-      return {4, 3, Specials::kAllOnes};
-    case Format::kE5m2:
-      return {5, 2, Specials::kIeee};
-    case Format::kE2m3:
-      return {2, 3, Specials::kNone};
-    case Format::kE3m2:
-      return {3, 2, Specials::kNone};
-    case Format::kE2m1:
-      return {2, 1, Specials::kNone};
-    default:
-      return {};
-  }
-}
-
-Number decode(const Layout& layout, uint32_t code) {
-  code >>= layout.ignored_bits;
-  const uint32_t mantissa = code & ((1u << layout.mantissa_bits) - 1);
-  const uint32_t highest = (1u << layout.exponent_bits) - 1;
-  const uint32_t field = code >> layout.mantissa_bits & highest;
-  Number number;
-  number.negative = (code >> layout.sign_bit() & 1) != 0;
-  if (layout.specials == Specials::kIeee && field == highest) {
-    number.kind = mantissa == 0 ? Kind::kInfinity : Kind::kNan;
-    return number;
-  }
-  if (layout.specials == Specials::kAllOnes && field == highest &&
-      mantissa == (1u << layout.mantissa_bits) - 1) {
-    number.kind = Kind::kNan;
-    return number;
-  }
-  number.significand = mantissa | uint32_t{field != 0} << layout.mantissa_bits;
-  if (number.significand != 0) {
-    number.exponent = static_cast<int16_t>(std::max(static_cast<int>(field), 1) - layout.bias());
-  }
-  return number;
-}
-
 Number decode_scale(ScaleFormat format, uint8_t code) {
   if (format == ScaleFormat::kUe4m3) return decode(layout_of(Format::kE4m3), code & 0x7Fu);
   Number number;

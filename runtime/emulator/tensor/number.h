@@ -4,6 +4,7 @@
 // numbers as the code of a result.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -37,7 +38,30 @@ std::string_view name_of(Format format);
 bool is_floating(Format format);
 bool is_integer(Format format);
 // Of a floating format other than f64.
-Layout layout_of(Format format);
+constexpr Layout layout_of(Format format) {
+  switch (format) {
+    case Format::kF32:
+      return {8, 23, Specials::kIeee};
+    case Format::kTf32:
+      return {8, 10, Specials::kIeee, 13};
+    case Format::kF16:
+      return {5, 10, Specials::kIeee};
+    case Format::kBf16:
+      return {8, 7, Specials::kIeee};
+    case Format::kE4m3:
+      return {4, 3, Specials::kAllOnes};
+    case Format::kE5m2:
+      return {5, 2, Specials::kIeee};
+    case Format::kE2m3:
+      return {2, 3, Specials::kNone};
+    case Format::kE3m2:
+      return {3, 2, Specials::kNone};
+    case Format::kE2m1:
+      return {2, 1, Specials::kNone};
+    default:
+      return {};
+  }
+}
 
 enum class Kind : uint8_t { kFinite, kInfinity, kNan };
 
@@ -50,7 +74,29 @@ struct Number {
   bool negative = false;
 };
 
-Number decode(const Layout& layout, uint32_t code);
+constexpr Number decode(const Layout& layout, uint32_t code) {
+  code >>= layout.ignored_bits;
+  const uint32_t mantissa = code & ((1u << layout.mantissa_bits) - 1);
+  const uint32_t highest = (1u << layout.exponent_bits) - 1;
+  const uint32_t field = code >> layout.mantissa_bits & highest;
+  Number number;
+  number.negative = (code >> layout.sign_bit() & 1) != 0;
+  if (layout.specials == Specials::kIeee && field == highest) {
+    number.kind = mantissa == 0 ? Kind::kInfinity : Kind::kNan;
+    return number;
+  }
+  if (layout.specials == Specials::kAllOnes && field == highest &&
+      mantissa == (1u << layout.mantissa_bits) - 1) {
+    number.kind = Kind::kNan;
+    return number;
+  }
+  number.significand = mantissa | uint32_t{field != 0} << layout.mantissa_bits;
+  if (number.significand != 0) {
+    number.exponent = static_cast<int16_t>(std::max(static_cast<int>(field), 1) - layout.bias());
+  }
+  return number;
+}
+
 // ue8m0: significand 1, no mantissa bits. ue4m3: 3 mantissa bits, the sign ignored. NaN or finite.
 Number decode_scale(ScaleFormat format, uint8_t code);
 constexpr int scale_mantissa_bits(ScaleFormat format) {

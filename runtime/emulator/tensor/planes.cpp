@@ -28,37 +28,15 @@ Entry<Real> entry_of(const Number& number, int mantissa_bits) {
           Kind::kFinite};
 }
 
-// Formats of up to 8 bits are looked up.
 template <class Real>
 using Table = std::array<Entry<Real>, 256>;
-template <class Real, Format format>
-const Table<Real>& table_of() {
-  static const Table<Real> kTable = [] {
-    const Layout layout = layout_of(format);
-    Table<Real> table;
-    for (uint32_t code = 0; code < table.size(); ++code) {
-      table[code] = entry_of<Real>(decode(layout, code), layout.mantissa_bits);
-    }
-    return table;
-  }();
-  return kTable;
-}
 template <class Real>
-const Table<Real>* table_of(Format format) {
-  switch (format) {
-    case Format::kE4m3:
-      return &table_of<Real, Format::kE4m3>();
-    case Format::kE5m2:
-      return &table_of<Real, Format::kE5m2>();
-    case Format::kE2m3:
-      return &table_of<Real, Format::kE2m3>();
-    case Format::kE3m2:
-      return &table_of<Real, Format::kE3m2>();
-    case Format::kE2m1:
-      return &table_of<Real, Format::kE2m1>();
-    default:
-      return nullptr;
+Table<Real> table_of(const Layout& layout) {
+  Table<Real> table;
+  for (uint32_t code = 0; code < table.size(); ++code) {
+    table[code] = entry_of<Real>(decode(layout, code), layout.mantissa_bits);
   }
+  return table;
 }
 
 template <class Real>
@@ -85,6 +63,20 @@ void fill(Plane<Real>& plane, const Interleaving& order, Decode decoded) {
   }
 }
 
+template <Format format, class Real>
+void fill_computed(Plane<Real>& plane, const Interleaving& order, const uint32_t* codes) {
+  constexpr Layout kLayout = layout_of(format);
+  fill(plane, order,
+       [=](size_t i) { return entry_of<Real>(decode(kLayout, codes[i]), kLayout.mantissa_bits); });
+}
+
+// Formats of up to 8 bits are looked up.
+template <Format format, class Real>
+void fill_from_table(Plane<Real>& plane, const Interleaving& order, const uint32_t* codes) {
+  static const Table<Real> kTable = table_of<Real>(layout_of(format));
+  fill(plane, order, [=](size_t i) { return kTable[codes[i] & 0xFF]; });
+}
+
 template <class Real>
 void fold_scales(Plane<Real>& plane, const Interleaving& order, const uint8_t* scales,
                  size_t scale_block) {
@@ -108,12 +100,31 @@ template <class Real>
 Plane<Real> plane_of(Format format, const uint32_t* codes, const Interleaving& order,
                      const uint8_t* scales, size_t scale_block) {
   Plane<Real> plane = empty<Real>(order);
-  if (const Table<Real>* table = table_of<Real>(format)) {
-    fill(plane, order, [&](size_t i) { return (*table)[codes[i] & 0xFF]; });
-  } else {
-    const Layout layout = layout_of(format);
-    fill(plane, order,
-         [&](size_t i) { return entry_of<Real>(decode(layout, codes[i]), layout.mantissa_bits); });
+  switch (format) {
+    case Format::kTf32:
+      fill_computed<Format::kTf32>(plane, order, codes);
+      break;
+    case Format::kF16:
+      fill_computed<Format::kF16>(plane, order, codes);
+      break;
+    case Format::kBf16:
+      fill_computed<Format::kBf16>(plane, order, codes);
+      break;
+    case Format::kE4m3:
+      fill_from_table<Format::kE4m3>(plane, order, codes);
+      break;
+    case Format::kE5m2:
+      fill_from_table<Format::kE5m2>(plane, order, codes);
+      break;
+    case Format::kE2m3:
+      fill_from_table<Format::kE2m3>(plane, order, codes);
+      break;
+    case Format::kE3m2:
+      fill_from_table<Format::kE3m2>(plane, order, codes);
+      break;
+    default:
+      fill_from_table<Format::kE2m1>(plane, order, codes);
+      break;
   }
   if (scales != nullptr) fold_scales(plane, order, scales, scale_block);
   return plane;
