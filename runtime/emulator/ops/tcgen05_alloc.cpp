@@ -53,8 +53,17 @@ struct Pair {
   Request& other;
 };
 
+// Once both have asked, the other block may be gone before this one goes on.
 Pair pair_of(const Origin& origin) {
-  const uint32_t rank = origin.warp->block().rank();
+  Block& own = origin.warp->block();
+  const uint32_t rank = own.rank();
+  if (Block* const even = own.cluster().block(rank & ~1u)) {
+    TensorMemory& meeting = even->tensor_memory();
+    Request& request = meeting.request(rank);
+    if (request.is_done && request.origin.warp == origin.warp) {
+      return {meeting, request, meeting.request(rank + 1)};
+    }
+  }
   TensorMemory& meeting = blocks_of(origin, 2).queue().tensor_memory();
   return {meeting, meeting.request(rank), meeting.request(rank + 1)};
 }

@@ -5,6 +5,7 @@
 // instructions.
 #pragma once
 
+#include <bit>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -107,7 +108,7 @@ class TensorKernel {
 
 inline std::string TensorKernel::text() const {
   const std::string group = ".cta_group::" + std::to_string(blocks_);
-  const std::string columns = std::to_string(columns_);
+  const std::string columns = std::to_string(std::bit_ceil(columns_));
   const std::string bytes = std::to_string(shared_[0].size());
   const std::string sync = blocks_ == 1 ? "bar.sync 0;\n"
                                         : "barrier.cluster.arrive.aligned;\n"
