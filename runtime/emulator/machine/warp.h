@@ -164,8 +164,10 @@ class Warp {
   // It is none of the warp's: an asynchronous operation will make it.
   bool is_unordered = false;
 
-  CopyGroups copies;       // of cp.async
-  CopyGroups bulk_copies;  // of cp.async.bulk with .bulk_group
+  CopyGroups copies;                        // of cp.async
+  CopyGroups bulk_copies;                   // of cp.async.bulk with .bulk_group
+  CopyGroups multiplications;               // of wgmma.mma_async
+  bool has_fenced_multiplications = false;  // wgmma.fence has been executed
 
   // Lanes that have arrived at the cluster barrier and whose phase has not completed.
   uint32_t cluster_pending = 0;

@@ -6,6 +6,7 @@
 
 #include "runtime/emulator/machine/block.h"
 #include "runtime/emulator/ops/mma.h"
+#include "runtime/emulator/ops/sparsity.h"
 #include "runtime/emulator/tensor/arithmetic_of.h"
 
 namespace nibble::emulator {
@@ -18,96 +19,6 @@ constexpr uint32_t kMostOperand = 16 * 256;  // elements of A: m16n8k256
 constexpr uint32_t kMostResult = 16 * 8;
 constexpr uint32_t kMostScales = 16 * 4;
 
-[[noreturn]] void refuse(Warp& warp, const std::string& what) {
-  warp.fault(Fault::Kind::kIllegalInstruction, what, warp.active);
-}
-
-// The value that an operand has in all lanes.
-uint32_t uniform(Warp& warp, const Arg& arg, const char* what) {
-  const auto value = static_cast<uint32_t>(warp.integer(arg, 0));
-  for (uint32_t lane = 1; lane < kWarpSize; ++lane) {
-    if (warp.integer(arg, lane) != value) {
-      refuse(warp, std::string("the lanes of the warp differ in the ") + what);
-    }
-  }
-  return value;
-}
-
-// --- Sparse A (PTX ISA 9.7.14.6.1) ---
-
-// A row is made of chunks with a nibble of metadata each. Elements of 4 bits come in pairs.
-struct Sparsity {
-  uint32_t stored;  // elements of a chunk that are stored
-  uint32_t unit;    // neighbours that an index stands for
-  bool row_a_lane;  // a lane's metadata is of one row, else of rows g and g + 8, 16 bits each
-  bool one_of_two;  // tf32: nibbles 0b0100 and 0b1110 for the first and the second of two
-};
-
-constexpr Sparsity sparsity_of(const Element& a) {
-  if (a.bits == 32) return {1, 1, false, true};
-  if (a.bits == 16) return {2, 1, false, false};
-  return a.bits == 8 ? Sparsity{2, 1, true, false} : Sparsity{4, 2, true, false};
-}
-
-class Metadata {
- public:
-  // Args: the metadata, the selector.
-  Metadata(Warp& warp, const Inst& inst, const Mma& mma)
-      : warp_(warp),
-        words_(warp.reg<const uint32_t>(inst.arg[mma.at_rest()])),
-        sparsity_(sparsity_of(mma.a)),
-        needs_order_(mma.needs_order) {
-    const uint32_t chunks = mma.stored_k() / sparsity_.stored;
-    const uint32_t lanes = chunks / 4;  // of four, that contribute: 8 nibbles each, of two rows
-    const uint32_t selector = uniform(warp, inst.arg[mma.at_rest() + 1], "sparsity selector");
-    if (selector >= 4 / lanes) {
-      refuse(warp, "sparsity selector " + std::to_string(selector) + "; this shape has 0 to " +
-                       std::to_string(4 / lanes - 1));
-    }
-    first_ = selector * lanes;
-  }
-
-  // Where stored element `i` of a row is along k.
-  uint16_t column(uint32_t row, uint32_t i) const {
-    const uint32_t chunk = i / sparsity_.stored, in_chunk = i % sparsity_.stored;
-    const uint32_t nibble = nibble_of(row, chunk);
-    const uint32_t start = chunk * sparsity_.stored * 2;
-    if (sparsity_.one_of_two) return static_cast<uint16_t>(start + (nibble == 0b1110));
-    const uint32_t index = nibble >> (in_chunk / sparsity_.unit * 2) & 3;
-    return static_cast<uint16_t>(start + index * sparsity_.unit + in_chunk % sparsity_.unit);
-  }
-
- private:
-  uint32_t nibble_of(uint32_t row, uint32_t chunk) const {
-    const uint32_t lower = row / 8;
-    const uint32_t lane =
-        row % 8 * 4 + first_ + (sparsity_.row_a_lane ? chunk / 8 * 2 + lower : chunk / 4);
-    const uint32_t shift = sparsity_.row_a_lane ? chunk % 8 * 4 : lower * 16 + chunk % 4 * 4;
-    const uint32_t nibble = words_[lane] >> shift & 15;
-    check(nibble, lane);
-    return nibble;
-  }
-  void check(uint32_t nibble, uint32_t lane) const {
-    const uint32_t low = nibble & 3, high = nibble >> 2;
-    const bool fits = sparsity_.one_of_two ? nibble == 0b0100 || nibble == 0b1110
-                                           : low != high && (low < high || !needs_order_);
-    if (fits) return;
-    warp_.fault(Fault::Kind::kIllegalInstruction,
-                "sparsity metadata " + std::to_string(low) + ", " + std::to_string(high) +
-                    " (a nibble, low bits first) " +
-                    (sparsity_.one_of_two ? "is neither 0b0100 nor 0b1110"
-                     : low == high        ? "names one element twice"
-                                          : "is not in increasing order"),
-                1u << lane);
-  }
-
-  Warp& warp_;
-  const uint32_t* words_;
-  Sparsity sparsity_;
-  bool needs_order_;
-  uint32_t first_ = 0;  // of the lanes that contribute
-};
-
 // --- Scales (PTX ISA 9.7.14.3) ---
 
 struct Selector {
@@ -116,15 +27,15 @@ struct Selector {
 
 // Args: the data, the byte, the thread.
 Selector selector_of(Warp& warp, const Arg* args, uint32_t scales, uint32_t threads) {
-  const Selector selector{uniform(warp, args[1], "byte-id of the scales"),
-                          uniform(warp, args[2], "thread-id of the scales")};
+  const Selector selector{uniform_value(warp, args[1], "byte-id of the scales"),
+                          uniform_value(warp, args[2], "thread-id of the scales")};
   if (selector.byte % scales != 0 || selector.byte > 4 - scales) {
-    refuse(warp, "byte-id " + std::to_string(selector.byte) +
-                     " with scale_vec::" + std::to_string(scales) + "X");
+    refuse_operand(warp, "byte-id " + std::to_string(selector.byte) +
+                             " with scale_vec::" + std::to_string(scales) + "X");
   }
   if (selector.thread >= threads) {
-    refuse(warp, "thread-id " + std::to_string(selector.thread) + "; there are 0 to " +
-                     std::to_string(threads - 1));
+    refuse_operand(warp, "thread-id " + std::to_string(selector.thread) + "; there are 0 to " +
+                             std::to_string(threads - 1));
   }
   return selector;
 }
@@ -210,7 +121,8 @@ void run_mma(Warp& warp, const Inst& inst, const Mma& mma) {
   const uint8_t* const a_scales = has_scales ? scales.a.data() : nullptr;
   const uint8_t* const b_scales = has_scales ? scales.b.data() : nullptr;
   if (mma.is_sparse) {
-    const Metadata metadata(warp, inst, mma);
+    const Metadata metadata(warp, inst.arg[mma.at_rest()], inst.arg[mma.at_rest() + 1],
+                            {mma.a.bits, mma.shape.k, mma.needs_order});
     std::array<uint16_t, kMostOperand> columns;
     for (uint32_t row = 0; row < shape.m; ++row) {
       for (uint32_t i = 0; i < shape.k; ++i) columns[row * shape.k + i] = metadata.column(row, i);
