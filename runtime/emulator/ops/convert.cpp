@@ -217,6 +217,14 @@ void convert_rounded(Warp& warp, const Inst& inst) {
   lane_by_lane<D, S>(warp, inst, [&](S x) { return convert_value<D>(x, rounding, modifiers); });
 }
 
+// Without a rounding where f16 and bf16 are converted to each other: assemblers take it for .rn,
+// though the manual wants one.
+template <class D, class S>
+void convert_nearest(Warp& warp, const Inst& inst) {
+  converted<D, S>(warp, inst,
+                  [](S x) { return convert_value<D>(x, Rounding::kNearestEven, Modifiers{}); });
+}
+
 // No rounding happens.
 template <class D, class S>
 void convert_exactly(Warp& warp, const Inst& inst) {
@@ -269,6 +277,7 @@ void append_conversion(Rows& rows) {
     row("", convert_integers<D, S>);
   } else if constexpr (kKind == Kind::kFromInteger || kKind == Kind::kNarrow) {
     row(".{rn,rz,rm,rp}", convert_rounded<D, S>);
+    if constexpr (kEither<Half, D, S> && kEither<Bfloat, D, S>) row("", convert_nearest<D, S>);
   } else if constexpr (kKind == Kind::kToInteger) {
     row(".{rni,rzi,rmi,rpi}", convert_rounded<D, S>);
   } else {
