@@ -124,7 +124,8 @@ struct RootParts : Parts {
   uint32_t special(uint32_t of_zero, uint32_t of_infinity, uint32_t bits) const {
     bits = select(magnitude == kInfinity32, of_infinity, bits);
     bits = select(zero(), of_zero | sign, bits);
-    return select(static_cast<bool>(negative() | nan()), kNan32, bits);
+    bits = select(negative(), kNan32, bits);
+    return select(nan(), kNan32, bits);
   }
 };
 constexpr uint32_t kLowBits = 0x1FFFF;
@@ -159,7 +160,7 @@ inline float exponential(float a) {
   const float clamped = choose(std::fabs(a) < kBeyond, a, std::copysign(kBeyond, a));
   int fixed = static_cast<int>(static_cast<double>(clamped) * 0x1p23);
   const bool whole = (static_cast<uint32_t>(fixed) & kMantissa32) == 0;
-  fixed -= static_cast<int>(static_cast<bool>((p.sign != 0) & !whole));
+  fixed -= static_cast<int>(p.sign >> 31) & static_cast<int>(!whole);
   const uint32_t fraction = static_cast<uint32_t>(fixed) & kMantissa32;
   constexpr Weights kWeights{4, 4, 8072};
   const double inexact = interpolate<kWeights>(kExponential, fraction >> 17, fraction & kLowBits);
