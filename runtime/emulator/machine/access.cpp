@@ -508,10 +508,11 @@ void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Acces
 }
 
 SharedPlace shared_place(const Origin& origin, uint64_t address, uint32_t bytes, uint32_t align,
-                         bool generic, bool own) {
+                         bool own) {
   Block& block = origin.warp->block();
-  // The name of a shared variable stands for its address in the window in either case.
-  const uint64_t in_space = generic && address >= kSharedWindow ? address - kSharedWindow : address;
+  // Instructions with a space use the low half of a generic address, those without take the name of
+  // a shared variable for its address in the window.
+  const uint64_t in_space = address >= kSharedWindow ? address - kSharedWindow : address;
   const uint64_t reserved = block.grid().model.shared_reserved;
   const uint64_t offset = (in_space & ((1u << kRankShift) - 1)) - reserved;
   const bool is_shared = in_space < kWindowSize;
@@ -542,9 +543,7 @@ uint64_t address_in(const Warp& warp, const Arg& arg, uint32_t lane) {
 SharedPlace shared_operand(Warp& warp, const Arg& arg, Space space, uint32_t lane, uint32_t bytes,
                            uint32_t align) {
   const uint64_t address = address_in(warp, arg, lane);
-  // Variables have their generic address in instructions without a space, that of the space else.
-  return shared_place(Origin(warp, lane), address, bytes, align, space == Space::kGeneric,
-                      space == Space::kShared);
+  return shared_place(Origin(warp, lane), address, bytes, align, space == Space::kShared);
 }
 
 std::byte* global_place(const Origin& origin, uint64_t address, uint64_t bytes, Access access) {

@@ -61,11 +61,11 @@ struct SharedPlace {
   std::byte* data() const { return block->shared() + offset; }
 };
 // Where [address, address + bytes) lies; `address` is one of the shared window (the block's rank
-// above, as kernels compute with) or, where `generic`, of the generic space. Faults, blaming
-// `origin`, where it is not in shared memory of a block of the cluster or no multiple of `align`.
+// above, as kernels compute with) or of the generic space. Faults, blaming `origin`, where it is
+// not in shared memory of a block of the cluster or no multiple of `align`.
 // `own`: other blocks' memory is refused as well.
 SharedPlace shared_place(const Origin& origin, uint64_t address, uint32_t bytes, uint32_t align,
-                         bool generic, bool own);
+                         bool own);
 // Of the address operand of an instruction whose modifier says `space`, in one lane.
 SharedPlace shared_operand(Warp& warp, const Arg& arg, Space space, uint32_t lane, uint32_t bytes,
                            uint32_t align);

@@ -148,7 +148,7 @@ std::byte* line_at(Warp& warp, const Inst& inst, const Stored& at, uint32_t line
   const bool is_shared =
       is_generic ? address - kSharedWindow < kWindowSize : inst.space == Space::kShared;
   if (!is_shared) return global_place(origin, address, at.bytes, access);
-  const SharedPlace place = shared_place(origin, address, at.bytes, align, is_generic, true);
+  const SharedPlace place = shared_place(origin, address, at.bytes, align, true);
   Order& order = warp.block().cluster().order();
   if (order.is_enabled()) order.access(warp, *place.block, place.offset, at.bytes, access);
   if (access == Access::kWrite && place.block->shared_written() != nullptr) {
