@@ -210,12 +210,22 @@ void Cluster::start(const Dim3& index) {
   order_.start();
   random_.seed(
       static_cast<uint32_t>(grid_.settings.seed + index[0] + 131 * index[1] + 16381 * index[2]));
+  const bool stops_early = grid_.settings.seed != 0 && random_() % 4 == 0;
+  may_take_ = stops_early ? static_cast<uint32_t>(random_() % 4) : ~0u;
   const Dim3& size = grid_.launch.cluster;
   for (uint32_t rank = 0; rank < blocks_.size(); ++rank) {
     const Dim3 at = position(rank);
     blocks_[rank]->start(
         {index[0] * size[0] + at[0], index[1] * size[1] + at[1], index[2] * size[2] + at[2]}, rank);
   }
+}
+
+std::optional<Dim3> Cluster::take_over() {
+  if (may_take_ == 0) return std::nullopt;
+  --may_take_;
+  const std::optional<Dim3> taken = grid_.pending.take();
+  if (!taken) may_take_ = 0;
+  return taken;
 }
 
 bool Cluster::is_done() const {

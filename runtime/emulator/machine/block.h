@@ -19,6 +19,7 @@
 #include "runtime/emulator/machine/device.h"
 #include "runtime/emulator/machine/mbarrier.h"
 #include "runtime/emulator/machine/order.h"
+#include "runtime/emulator/machine/pending_clusters.h"
 #include "runtime/emulator/machine/tensor_memory.h"
 #include "runtime/emulator/machine/warp.h"
 
@@ -52,6 +53,7 @@ struct Grid {
   const Program::Code& code;
   const DecodedFunction& kernel;
   const KernelLayout& layout;
+  PendingClusters& pending;
   uint64_t id = 0;  // of the launch, in this process
   Findings& findings;
 };
@@ -157,6 +159,10 @@ class Cluster {
   void arrive(Warp& warp);
   void on_exit();
 
+  // Takes a cluster that has not begun, which then never will (clusterlaunchcontrol). None: there
+  // is none, or the seed has this one stop here; from then on always none.
+  std::optional<Dim3> take_over();
+
   Order& order() { return order_; }
   AsyncEngine& async() { return async_; }
   // Fragments that wait for this event (or for any) go on.
@@ -172,6 +178,7 @@ class Cluster {
   Dim3 index_ = {0, 0, 0};
   uint32_t arrived_ = 0;
   std::minstd_rand random_;
+  uint32_t may_take_ = 0;   // clusters, by the seed
   uint32_t fruitless_ = 0;  // times that waits expired since anything happened
   Knowledge barrier_;       // of those who arrived at barrier.cluster
   std::vector<std::unique_ptr<Block>> blocks_;

@@ -24,20 +24,13 @@ constexpr size_t kFreelyKept = 16;
 
 struct Shared {  // by the workers of a launch
   const Grid& grid;
-  Dim3 clusters;
-  uint64_t count = 0;
-  std::atomic<uint64_t> next{0};
   std::atomic<bool> stop{false};
   std::mutex mutex;
   std::optional<Fault> fault;
 
   std::optional<Dim3> take() {
     if (stop.load(std::memory_order_relaxed)) return std::nullopt;
-    const uint64_t linear = next.fetch_add(1, std::memory_order_relaxed);
-    if (linear >= count) return std::nullopt;
-    return Dim3{static_cast<uint32_t>(linear % clusters[0]),
-                static_cast<uint32_t>(linear / clusters[0] % clusters[1]),
-                static_cast<uint32_t>(linear / clusters[0] / clusters[1])};
+    return grid.pending.take();
   }
 };
 
@@ -123,6 +116,9 @@ std::optional<Fault> run_once(const Launch& launch, const DeviceModel& model, Gl
       std::find_if(code.kernels.begin(), code.kernels.end(),
                    [&](const Kernel& other) { return &other == launch.kernel; }) -
       code.kernels.begin());
+  Dim3 clusters{};
+  for (int axis = 0; axis < 3; ++axis) clusters[axis] = launch.grid[axis] / launch.cluster[axis];
+  PendingClusters pending(clusters);
   Findings findings;
   const Grid grid{launch,
                   model,
@@ -131,16 +127,13 @@ std::optional<Fault> run_once(const Launch& launch, const DeviceModel& model, Gl
                   code,
                   code.functions[launch.kernel->function],
                   code.layouts[kernel],
+                  pending,
                   launches.fetch_add(1, std::memory_order_relaxed) + 1,
                   findings};
-  Shared shared{grid, {}, 1, {}, {}, {}, {}};
-  for (int axis = 0; axis < 3; ++axis) {
-    shared.clusters[axis] = launch.grid[axis] / launch.cluster[axis];
-    shared.count *= shared.clusters[axis];
-  }
+  Shared shared{grid, {}, {}, {}};
   const uint64_t wanted =
       settings.threads != 0 ? settings.threads : std::max(1u, std::thread::hardware_concurrency());
-  const uint64_t workers = std::min(wanted, shared.count);
+  const uint64_t workers = std::min(wanted, pending.count());
   std::vector<std::thread> threads;
   for (uint64_t i = 1; i < workers; ++i) threads.emplace_back([&] { work(shared); });
   work(shared);
