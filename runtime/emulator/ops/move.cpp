@@ -108,13 +108,15 @@ Body select_from_generic(const Inst& inst) {
   return nullptr;
 }
 
-bool in_space(uint64_t address, Space space, uint32_t rank) {
+// In a block of `rank` of a cluster of `blocks`.
+bool in_space(uint64_t address, Space space, uint32_t rank, uint32_t blocks) {
   switch (space) {
     case Space::kShared:
       return address - kSharedWindow < kWindowSize &&
              (address - kSharedWindow) >> kRankShift == rank;
     case Space::kSharedCluster:
-      return address - kSharedWindow < kWindowSize;
+      return address - kSharedWindow < kWindowSize &&
+             (address - kSharedWindow) >> kRankShift < blocks;
     case Space::kLocal:
       return address - kLocalWindow < kWindowSize;
     case Space::kParam:
@@ -128,11 +130,13 @@ void isspacep(Warp& warp, const Inst& inst) {
   uint32_t mask = 0;
   for_each_active(warp, [&](uint32_t lane) {
     const uint64_t address = warp.integer(inst.arg[1], lane);
-    bool inside = in_space(address, inst.space, warp.block().rank());
+    bool inside = in_space(address, inst.space, warp.block().rank(), warp.block().cluster().size());
     if (inst.space == Space::kConst || inst.space == Space::kGlobal) {
       const auto* const found = warp.block().grid().memory.find(address, 1);
       const bool is_constant = found != nullptr && found->read_only;
       inside = inside && is_constant == (inst.space == Space::kConst);
+      // The window of parameters is part of that of global memory.
+      inside |= inst.space == Space::kGlobal && address - kParamWindow < kWindowSize;
     }
     if (inside) mask |= 1u << lane;
   });
