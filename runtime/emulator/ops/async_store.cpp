@@ -149,7 +149,7 @@ struct Builder {
   }
   template <ReduceType type>
   void release(const char* types) {
-    rows.push_back({std::string("red.async{.mmio}.release.{gpu,cluster,sys}{.global}.add.") +
+    rows.push_back({std::string("red.async{.mmio}.release.{gpu,sys}{.global}.add.") +
                         types + " [a], b",
                     {100},
                     add_release<type>});
