@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/emulator/isa/pending.h"
+
 namespace nibble::emulator {
 
 namespace {
@@ -295,6 +297,7 @@ void Decoder::run() {
   out_.text.push_back(to_text(implicit, source_));
   std::sort(out_.shared.begin(), out_.shared.end());
   out_.shared.erase(std::unique(out_.shared.begin(), out_.shared.end()), out_.shared.end());
+  check_pending(source_, out_, code_);
 }
 
 }  // namespace nibble::emulator

@@ -96,6 +96,12 @@ struct Program::Code {
     const Inst* inst = nullptr;
   };
   std::vector<Place> instructions;  // by Inst::id
+  // An instruction that may read what others, asynchronous ones, still write (isa/pending.h).
+  struct PendingCheck {
+    Body body = nullptr;  // what it does
+    std::vector<const Inst*> producers;
+  };
+  std::map<uint32_t, PendingCheck> pending_checks;  // by Inst::id
   Target target;
 
   const DecodedFunction* function_at(uint64_t address) const;

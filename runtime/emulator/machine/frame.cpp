@@ -33,6 +33,7 @@ void Warp::start(const DecodedFunction& kernel, uint32_t lanes) {
   bulk_copies.clear();
   multiplications.clear();
   has_fenced_multiplications = false;
+  unfinished.clear();
   if (local_written_) std::memset(local_written_.get(), 0, size_t{stack_bytes_} * kWarpSize);
   Fragment first;
   first.next = kernel.body.data();

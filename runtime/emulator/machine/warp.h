@@ -168,6 +168,8 @@ class Warp {
   CopyGroups bulk_copies;                   // of cp.async.bulk with .bulk_group
   CopyGroups multiplications;               // of wgmma.mma_async
   bool has_fenced_multiplications = false;  // wgmma.fence has been executed
+  // Instructions whose results no wait has come for, where some instruction looks (isa/pending.h).
+  std::vector<const Inst*> unfinished;
 
   // Lanes that have arrived at the cluster barrier and whose phase has not completed.
   uint32_t cluster_pending = 0;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/emulator/isa/pending.h"
 #include "runtime/emulator/machine/access.h"
 #include "runtime/emulator/machine/report.h"
 #include "runtime/emulator/ops/tcgen05.h"
@@ -175,6 +176,7 @@ void load_shape(Warp& warp, const Inst& inst) {
   const Arg* const address = inst.arg + span.registers;
   place(warp, span, *address, kSplit ? address + 1 : nullptr, Access::kRead);
   load(warp, span);
+  begin_pending(warp, inst);
 }
 
 template <bool kSplit>
@@ -224,6 +226,7 @@ void load_reduced(Warp& warp, const Inst& inst) {
   const Arg* const result = inst.arg + span.registers;
   place(warp, span, result[1], kSplit ? result + 2 : nullptr, Access::kRead);
   load(warp, span);
+  begin_pending(warp, inst);
   T values[kWarpSize];
   for_each_cell(warp, span, [&](uint32_t i, uint32_t thread, const uint32_t* cell) {
     const T value = std::bit_cast<T>(*cell);
@@ -240,8 +243,10 @@ Body select_reduced(const Inst& inst) {
   return inst.arg_count == registers + others ? load_reduced<kSplit, T> : nullptr;
 }
 
-void wait(Warp& warp, const Inst&) {
-  if (gather_warp(warp)) warp.block().cluster().order().wait_tensor(warp);
+void wait(Warp& warp, const Inst& inst) {
+  if (!gather_warp(warp)) return;
+  warp.block().cluster().order().wait_tensor(warp);
+  if (inst.choice[0] == 0) end_pending(warp, "tcgen05");  // wait::ld
 }
 
 void fence(Warp&, const Inst&) {}
