@@ -112,7 +112,7 @@ void append_mma_rows(Rows& rows) {
   append_mma_quad_rows(rows);
   append_mma_scaled_rows(rows);
   append_mma_sparse_rows(rows);
-  // append_wmma_rows(rows);
+  append_wmma_rows(rows);
 }
 
 }  // namespace nibble::emulator

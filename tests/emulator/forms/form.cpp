@@ -14,7 +14,7 @@
 namespace nibble::forms {
 namespace {
 
-constexpr uint32_t kMaxOutputs = 64;
+constexpr uint32_t kMaxOutputs = 128;
 
 bool read_dimensions(const std::string& word, std::array<uint32_t, 3>& dimensions) {
   uint32_t x = 0;
@@ -51,7 +51,7 @@ std::string read_input(std::istringstream& words, Form& form) {
 std::string read_output(std::istringstream& words, Form& form) {
   words >> form.output_type >> form.outputs;
   if (size_of_type(form.output_type) == 0) return "unknown type '" + form.output_type + "'";
-  if (form.outputs < 1 || form.outputs > kMaxOutputs) return "values per thread: 1 to 64";
+  if (form.outputs < 1 || form.outputs > kMaxOutputs) return "values per thread: 1 to 128";
   return {};
 }
 
