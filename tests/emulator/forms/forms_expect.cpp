@@ -13,6 +13,8 @@
 #include <limits>
 #include <map>
 
+#include "tests/emulator/forms/forms_expect_matrix.h"
+
 namespace nibble::forms {
 namespace {
 
@@ -368,6 +370,7 @@ const std::map<std::string, Element>& elements() {
 }  // namespace
 
 std::optional<Bytes> expected_output(const Form& form, const std::vector<Bytes>& inputs) {
+  if (auto output = expected_matrix(form, inputs)) return output;
   if (form.expect == "redux_min_f32") return redux(form, inputs[0], false);
   if (form.expect == "redux_max_f32") return redux(form, inputs[0], true);
   if (form.expect == "copy") return inputs[0];
