@@ -47,11 +47,20 @@ uint32_t lanes_where(uint32_t lanes, F f) {
 
 uint32_t first(uint32_t lanes) { return static_cast<uint32_t>(std::countr_zero(lanes)); }
 
+// An address of shared memory has 32 bits; wider registers are cut (PTX ISA 6.4.1), so that generic
+// addresses work in instructions of that space too.
+uint64_t shared_address(uint64_t address) { return static_cast<uint32_t>(address); }
+
+bool is_shared(Space space) { return space == Space::kShared || space == Space::kSharedCluster; }
+
 void read_addresses(Request& request, const Arg& arg) {
   const auto offset = static_cast<uint64_t>(arg.immediate);
   if (arg.width == 8) {
     const uint64_t* const base = request.warp.reg<const uint64_t>(arg);
     for (int lane = 0; lane < kWarpSize; ++lane) request.address[lane] = base[lane] + offset;
+    if (is_shared(request.inst.space)) {
+      for (uint64_t& address : request.address) address = shared_address(address);
+    }
   } else {
     const uint32_t* const base = request.warp.reg<const uint32_t>(arg);
     const auto low = static_cast<uint32_t>(offset);
