@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runtime/emulator/machine/block.h"
+#include "runtime/emulator/machine/report.h"
 #include "runtime/emulator/machine/warp.h"
 
 namespace nibble::emulator {
@@ -183,25 +184,37 @@ class Pass {
   std::vector<std::set<uint32_t>> reads_;
 };
 
+std::string opcode_of(const Inst& inst) {
+  return inst.row->spelling.substr(0, inst.row->spelling.find('.'));
+}
+
+// As Order does it: to Settings::report, once for each pair, or the end of the launch.
+void report(Warp& warp, const Inst& inst, const Inst& producer) {
+  const Grid& grid = warp.block().grid();
+  if (grid.settings.report != nullptr && !grid.findings.is_new(inst.id, producer.id)) return;
+  const DecodedFunction& function = *warp.frame().function;
+  const auto at = static_cast<size_t>(&producer - function.body.data());
+  const std::string opcode = opcode_of(producer);
+  const auto* const rule = std::find_if(std::begin(kRules), std::end(kRules),
+                                        [&](const Rule& of) { return of.opcode == opcode; });
+  const std::string what =
+      "missing " + opcode + "." + std::string(rule->wait) +
+      ": this reads a register that an asynchronous instruction may still write"
+      "\n  written at PTX line " +
+      std::to_string(producer.location.line) + ": " + function.text[at];
+  if (grid.settings.report == nullptr) warp.fault(Fault::Kind::kRace, what, warp.active);
+  grid.settings.report(what + place_of(warp, function, inst, warp.active));
+}
+
 // The body of an instruction that may read what is still written.
 void check_then_run(Warp& warp, const Inst& inst) {
   const auto& check = warp.block().grid().code.pending_checks.at(inst.id);
   for (const Inst* const producer : warp.unfinished) {
-    if (std::find(check.producers.begin(), check.producers.end(), producer) ==
+    if (std::find(check.producers.begin(), check.producers.end(), producer) !=
         check.producers.end()) {
-      continue;
+      report(warp, inst, *producer);
+      break;
     }
-    const DecodedFunction& function = *warp.frame().function;
-    const auto at = static_cast<size_t>(producer - function.body.data());
-    const std::string opcode = producer->row->spelling.substr(0, producer->row->spelling.find('.'));
-    const auto* const rule = std::find_if(std::begin(kRules), std::end(kRules),
-                                          [&](const Rule& of) { return of.opcode == opcode; });
-    warp.fault(Fault::Kind::kRace,
-               "missing " + opcode + "." + std::string(rule->wait) +
-                   ": this reads a register that an asynchronous instruction may still write"
-                   "\n  written at PTX line " +
-                   std::to_string(producer->location.line) + ": " + function.text[at],
-               warp.active);
   }
   check.body(warp, inst);
 }

@@ -45,6 +45,8 @@ Issued AsyncEngine::issue(std::unique_ptr<Operation> operation, const void* queu
 Issued AsyncEngine::issue_tensor(std::unique_ptr<Operation> operation, Block& queue) {
   operation->ticket_ = order_.begin_tensor(operation->origin(), queue);
   add(std::move(operation), &queue);
+  const Ticket ticket = pending_.back()->ticket_;
+  if (order_.is_enabled()) pending_.back()->hand_on_.tensor.raise(ticket.agent, ticket.clock);
   return {pending_.back()->id_, pending_.back()->ticket_};
 }
 

@@ -46,11 +46,13 @@ void Clocks::join(const Clocks& other) {
 void Knowledge::join(const Knowledge& other) {
   seen.join(other.seen);
   fenced.join(other.fenced);
+  tensor.join(other.tensor);
 }
 
 void Knowledge::clear() {
   seen.clear();
   fenced.clear();
+  tensor.clear();
 }
 
 Order::Order(Cluster& cluster, uint32_t blocks, uint32_t warps_per_block, bool is_enabled)
@@ -98,6 +100,8 @@ void Order::start() {
     Knowledge& own = states_[i].knowledge;
     own = all;
     own.fenced.join(all.seen);
+    own.tensor.join(all.seen);
+    states_[i].tensor_ordered = all.seen;
     const auto agent = static_cast<Agent>(2 * i);
     own.seen.raise(agent, own.seen.of(agent) + 1);
     ++states_[i].tensor_clock;
@@ -240,10 +244,35 @@ void Order::check_tensor(const Attempt& attempt, const TensorRange& range) {
   for (uint32_t group = range.lane / kLaneGroup; group < last; ++group) {
     for (uint32_t i = 0; i < range.columns; ++i) {
       const uint32_t column = range.column + i;
-      check_cell(attempt, cells[size_t{group} * TensorMemory::kColumns + column], kAllBytes,
-                 uint64_t{group} * kLaneGroup << 16 | column, true);
+      const uint64_t where = uint64_t{group} * kLaneGroup << 16 | column;
+      Cell& cell = cells[size_t{group} * TensorMemory::kColumns + column];
+      if (attempt.tensor_state != nullptr) check_tensor_fences(attempt, cell, where);
+      check_cell(attempt, cell, kAllBytes, where, true);
     }
   }
+}
+
+// What happened before through a barrier alone also needs the fences of tcgen05.
+void Order::check_tensor_fences(const Attempt& attempt, const Cell& cell, uint64_t where) {
+  auto check = [&](Epoch other, bool other_writes) {
+    const Agent agent = other.agent();
+    if (other.is_none() || agent == attempt.epoch.agent() ||
+        other.clock() > attempt.seen.of(agent) ||
+        other.clock() <= attempt.tensor_state->tensor_ordered.of(agent) ||
+        !is_finding(attempt, other)) {
+      return;
+    }
+    const bool lacks_before = other.clock() > attempt.tensor_state->knowledge.tensor.of(agent);
+    std::string what = "missing tcgen05.fence::";
+    what += lacks_before ? "before_thread_sync by the other" : "after_thread_sync";
+    what += attempt.access == Access::kRead ? ": reads" : ": writes";
+    what += " tensor memory at lane " + std::to_string(where >> 16) + ", column " +
+            std::to_string(where & 0xFFFF) + "\n  the other: " + describe(other, other_writes);
+    emit(attempt.origin, what);
+  };
+  check(cell.write, true);
+  if (attempt.access == Access::kRead) return;
+  for (const Epoch read : cell.read) check(read, false);
 }
 
 void Order::access(Warp& warp, Block& block, uint32_t offset, uint32_t bytes, Access access) {
@@ -301,10 +330,11 @@ void Order::touch(const Origin& origin, Ticket ticket, Block& block, uint32_t of
 void Order::touch_tensor(const Origin& origin, Ticket ticket, Block& block,
                          const TensorRange& range, Access access) {
   if (!is_enabled_) return;
-  const Knowledge& known = state_of(*origin.warp).knowledge;
-  check_tensor({origin, known.seen, nullptr, Epoch(ticket.agent, ticket.clock, origin.inst->id, 0),
-                access, block},
-               range);
+  const State& state = state_of(*origin.warp);
+  check_tensor(
+      {origin, state.knowledge.seen, nullptr, Epoch(ticket.agent, ticket.clock, origin.inst->id, 0),
+       access, block, checks_tensor_fences() ? &state : nullptr},
+      range);
 }
 
 void Order::complete(Ticket ticket, const Knowledge& issuer, Knowledge& into) {
@@ -322,15 +352,46 @@ void Order::access_tensor(Warp& warp, Block& block, const TensorRange& range, Ac
   State& state = state_of(warp);
   const Origin origin(warp, static_cast<uint32_t>(std::countr_zero(warp.active)));
   check_tensor({origin, state.knowledge.seen, nullptr,
-                Epoch(agent_of(warp) + 1, state.tensor_clock, warp.current().id, 0), access, block},
+                Epoch(agent_of(warp) + 1, state.tensor_clock, warp.current().id, 0), access, block,
+                checks_tensor_fences() ? &state : nullptr},
                range);
+}
+
+void Order::free_tensor(Warp& warp, Block& block, const TensorRange& range) {
+  if (!is_enabled_) return;
+  State& state = state_of(warp);
+  const Agent agent = agent_of(warp) + 1;
+  const Origin origin(warp, static_cast<uint32_t>(std::countr_zero(warp.active)));
+  check_tensor({origin, state.knowledge.seen, nullptr,
+                Epoch(agent, state.tensor_clock, warp.current().id, 0), Access::kWrite, block},
+               range);
+  wait_tensor(warp);
+  state.knowledge.tensor.raise(agent, state.knowledge.seen.of(agent));
 }
 
 void Order::wait_tensor(const Warp& warp) {
   if (!is_enabled_) return;
   State& state = state_of(warp);
   state.knowledge.seen.raise(agent_of(warp) + 1, state.tensor_clock);
+  state.tensor_ordered.raise(agent_of(warp) + 1, state.tensor_clock);
   ++state.tensor_clock;
+}
+
+bool Order::checks_tensor_fences() const {
+  return cluster_.block(0)->grid().settings.check_tensor_fences;
+}
+
+void Order::fence_tensor_before(const Warp& warp) {
+  if (!is_enabled_ || !checks_tensor_fences()) return;
+  const Agent agent = agent_of(warp) + 1;
+  Knowledge& own = state_of(warp).knowledge;
+  own.tensor.raise(agent, own.seen.of(agent));
+}
+
+void Order::fence_tensor_after(const Warp& warp) {
+  if (!is_enabled_ || !checks_tensor_fences()) return;
+  State& state = state_of(warp);
+  state.tensor_ordered.join(state.knowledge.tensor);
 }
 
 std::string Order::describe(Epoch epoch, bool writes) const {
@@ -363,11 +424,7 @@ std::string Order::describe(Epoch epoch, bool writes) const {
 
 void Order::report(const Attempt& attempt, Epoch other, bool other_writes, uint64_t where,
                    bool tensor, bool lacks_fence) const {
-  const Grid& grid = cluster_.block(0)->grid();
-  if (grid.settings.report != nullptr &&
-      !grid.findings.is_new(attempt.origin.inst->id, other.instruction())) {
-    return;
-  }
+  if (!is_finding(attempt, other)) return;
   std::string what;
   if (lacks_fence) {
     what = "missing fence.proxy.async: an asynchronous operation reads";
@@ -389,8 +446,18 @@ void Order::report(const Attempt& attempt, Epoch other, bool other_writes, uint6
   what += lacks_fence
               ? "\n  nobody has executed fence.proxy.async between that write and this operation"
               : "\n  no barrier, wait or fence orders the two";
-  if (grid.settings.report == nullptr) fault_at(attempt.origin, Fault::Kind::kRace, what);
-  const Origin& origin = attempt.origin;
+  emit(attempt.origin, what);
+}
+
+bool Order::is_finding(const Attempt& attempt, Epoch other) const {
+  const Grid& grid = cluster_.block(0)->grid();
+  return grid.settings.report == nullptr ||
+         grid.findings.is_new(attempt.origin.inst->id, other.instruction());
+}
+
+void Order::emit(const Origin& origin, const std::string& what) const {
+  const Grid& grid = cluster_.block(0)->grid();
+  if (grid.settings.report == nullptr) fault_at(origin, Fault::Kind::kRace, what);
   grid.settings.report(what +
                        place_of(*origin.warp, *origin.function, *origin.inst, 1u << origin.lane));
 }

@@ -41,9 +41,10 @@ class Clocks {
 };
 
 // `seen`: what has happened before. `fenced`: writes through the generic proxy that a proxy fence
-// made visible to asynchronous operations.
+// made visible to asynchronous operations. `tensor`: work on tensor memory that was handed over
+// behind a tcgen05.fence::before_thread_sync, or a commit.
 struct Knowledge {
-  Clocks seen, fenced;
+  Clocks seen, fenced, tensor;
   void join(const Knowledge& other);
   void clear();
 };
@@ -130,10 +131,17 @@ class Order {
   // tcgen05.ld and .st by a warp, and tcgen05.wait that ends them.
   void access_tensor(Warp& warp, Block& block, const TensorRange& range, Access access);
   void wait_tensor(const Warp& warp);
+  // Deallocation: a write that is done at once, which needs none of the fences below.
+  void free_tensor(Warp& warp, Block& block, const TensorRange& range);
+  // tcgen05.fence::before_thread_sync and ::after_thread_sync: with Settings::check_tensor_fences
+  // accesses to tensor memory also need them, between warps.
+  void fence_tensor_before(const Warp& warp);
+  void fence_tensor_after(const Warp& warp);
 
  private:
   struct State {
     Knowledge knowledge;
+    Clocks tensor_ordered;      // of knowledge.tensor, what a fence has put before what comes
     uint32_t tensor_clock = 1;  // of the warp's tensor-memory accesses
   };
   struct Slot {
@@ -147,6 +155,7 @@ class Order {
     Epoch epoch;
     Access access;
     Block& block;
+    const State* tensor_state = nullptr;  // not null: fences are checked
   };
   struct Suspect {  // a write to what another warp wrote
     Origin origin;
@@ -160,8 +169,12 @@ class Order {
   void check_shared(const Attempt& attempt, uint32_t offset, uint32_t bytes);
   void check_cell(const Attempt& attempt, Cell& cell, uint32_t bytes, uint64_t where, bool tensor);
   void check_tensor(const Attempt& attempt, const TensorRange& range);
+  void check_tensor_fences(const Attempt& attempt, const Cell& cell, uint64_t where);
   void report(const Attempt& attempt, Epoch other, bool other_writes, uint64_t where, bool tensor,
               bool lacks_fence) const;
+  bool is_finding(const Attempt& attempt, Epoch other) const;  // not reported yet
+  void emit(const Origin& origin, const std::string& what) const;
+  bool checks_tensor_fences() const;
   std::string describe(Epoch epoch, bool writes) const;
   Agent agent_of(const Warp& warp) const;
   State& state_of(const Warp& warp) { return states_[agent_of(warp) / 2]; }

@@ -249,7 +249,14 @@ void wait(Warp& warp, const Inst& inst) {
   if (inst.choice[0] == 0) end_pending(warp, "tcgen05");  // wait::ld
 }
 
-void fence(Warp&, const Inst&) {}
+void fence(Warp& warp, const Inst& inst) {
+  Order& order = warp.block().cluster().order();
+  if (inst.choice[0] == 0) {
+    order.fence_tensor_before(warp);
+  } else {
+    order.fence_tensor_after(warp);
+  }
+}
 
 }  // namespace
 

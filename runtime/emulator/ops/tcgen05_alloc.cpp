@@ -34,6 +34,7 @@ void take(Warp& warp, const Origin& origin, uint32_t column, uint32_t columns) {
   TensorMemory& memory = warp.block().tensor_memory();
   memory.allocate(origin, column, columns);
   warp.block().cluster().order().acquire(warp, memory.released());
+  warp.block().cluster().order().fence_tensor_after(warp);
 }
 
 // An access by the deallocating warp: whoever still works there is not ordered before it.
@@ -41,8 +42,7 @@ void give_back(Warp& warp, const Origin& origin, uint32_t address, uint32_t colu
   Block& block = warp.block();
   Order& order = block.cluster().order();
   block.tensor_memory().deallocate(origin, address, columns);
-  order.access_tensor(warp, block, columns_of(address, columns), Access::kWrite);
-  order.wait_tensor(warp);
+  order.free_tensor(warp, block, columns_of(address, columns));
   order.release(warp, block.tensor_memory().released());
 }
 

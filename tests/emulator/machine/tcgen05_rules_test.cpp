@@ -177,5 +177,39 @@ TEST(Tcgen05Rules, MayNotBeOvertaken) {
   expect_parts(fault->report, {"tensor memory at lane", "tcgen05.st.sync.aligned", "tcgen05.mma"});
 }
 
+// With the setting on, each of the fences between warps is missed.
+TEST(Tcgen05Rules, FindsMissingFences) {
+  HalfProduct product(64);
+  product.kernel.body = HalfProduct::descriptors() +
+                        product.multiply(".cta_group::1.kind::f16", "%p1", product.idesc());
+  const std::string text = product.kernel.text();
+  const auto report = [&](const std::string& without, size_t occurrence, bool checks) {
+    std::string changed = text;
+    size_t at = changed.find(without);
+    for (size_t i = 0; i < occurrence; ++i) at = changed.find(without, at + 1);
+    if (!without.empty()) changed.erase(at, without.size());
+    Settings settings;
+    settings.check_tensor_fences = checks;
+    Machine machine("sm_100a", settings);
+    EXPECT_TRUE(machine.load(changed)) << machine.error;
+    const uint64_t a = machine.buffer(std::vector<uint32_t>(16384));
+    const uint64_t b = machine.buffer(std::vector<uint32_t>(128 * 256));
+    const auto fault = machine.run("test", {1, 1, 1}, {128, 1, 1}, {a, b}, {1, 1, 1}, 65536);
+    return fault ? fault->report : "";
+  };
+  const std::string before = "tcgen05.fence::before_thread_sync;\n";
+  const std::string after = "tcgen05.fence::after_thread_sync;\n";
+  EXPECT_EQ(report("", 0, true), "");
+  EXPECT_EQ(report(before, 0, false), "");
+  EXPECT_EQ(report(after, 0, false), "");
+  // Stores of all warps, then the product; the product, then loads; loads, then deallocation.
+  expect_parts(report(before, 0, true), {"missing tcgen05.fence::before_thread_sync by the other",
+                                         "tcgen05.st", "tcgen05.mma"});
+  expect_parts(report(after, 0, true),
+               {"missing tcgen05.fence::after_thread_sync: writes", "tcgen05.st", "tcgen05.mma"});
+  expect_parts(report(after, 1, true), {"missing tcgen05.fence::after_thread_sync: reads",
+                                        "the tensor core of block", "tcgen05.ld"});
+}
+
 }  // namespace
 }  // namespace nibble::emulator
