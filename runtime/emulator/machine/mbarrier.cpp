@@ -40,17 +40,18 @@ uint64_t MbarrierState::pack() const {
 
 MbarrierState Mbarriers::read(const Origin& origin, uint32_t offset) {
   const auto found = records_.find(offset);
-  const std::string name =
-      "mbarrier at shared memory " + hexadecimal(offset + block_.grid().model.shared_reserved);
+  const auto name = [&] {
+    return "mbarrier at shared memory " + hexadecimal(offset + block_.grid().model.shared_reserved);
+  };
   if (found == records_.end()) {
     fault_at(origin, Fault::Kind::kIllegalInstruction,
-             name + " was not initialised by mbarrier.init");
+             name() + " was not initialised by mbarrier.init");
   }
   uint64_t bits = 0;
   std::memcpy(&bits, block_.shared() + offset, sizeof bits);
   if (bits != found->second.bits) {
     fault_at(origin, Fault::Kind::kIllegalInstruction,
-             name + " was overwritten by something else than mbarrier operations");
+             name() + " was overwritten by something else than mbarrier operations");
   }
   return MbarrierState::unpack(bits);
 }
