@@ -14,6 +14,7 @@
 #include <map>
 
 #include "tests/emulator/forms/forms_expect_matrix.h"
+#include "tests/emulator/forms/forms_expect_tensor.h"
 
 namespace nibble::forms {
 namespace {
@@ -371,6 +372,7 @@ const std::map<std::string, Element>& elements() {
 
 std::optional<Bytes> expected_output(const Form& form, const std::vector<Bytes>& inputs) {
   if (auto output = expected_matrix(form, inputs)) return output;
+  if (auto output = expected_tensor(form)) return output;
   if (form.expect == "redux_min_f32") return redux(form, inputs[0], false);
   if (form.expect == "redux_max_f32") return redux(form, inputs[0], true);
   if (form.expect == "copy") return inputs[0];
