@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "runtime/emulator/driver/counters.h"
 #include "runtime/emulator/driver/messages.h"
 #include "runtime/emulator/driver/settings.h"
 
@@ -42,6 +43,8 @@ const char* missing_cpu_feature() {
 std::chrono::steady_clock::time_point start_time;
 
 void print_counters() {
+  report_counters();
+  if (!settings().machine.counters) return;
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_time;
   std::fprintf(stderr, "nibble emulator: %llu warp instructions, %.3f s since cuInit\n",
                static_cast<unsigned long long>(executed_warp_instructions()), elapsed.count());
@@ -83,7 +86,7 @@ CUresult start() {
   // Never destroyed: a program may call the driver while it exits.
   the_driver = new Driver;
   start_time = std::chrono::steady_clock::now();
-  if (settings().counters) std::atexit(print_counters);
+  if (settings().machine.counters || settings().machine.trace) std::atexit(print_counters);
   return CUDA_SUCCESS;
 }
 

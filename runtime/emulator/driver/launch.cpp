@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/emulator/driver/counters.h"
 #include "runtime/emulator/driver/messages.h"
 #include "runtime/emulator/driver/settings.h"
 
@@ -204,8 +205,10 @@ CUresult launch(const std::shared_ptr<LoadedFunction>& function, LaunchRequest r
     work.parameters = block;
     work.cooperative = request.cooperative;
     Context& context = *function->context;
+    Settings machine = settings().machine;
+    machine.counters = counts_launches();
     const std::optional<Fault> fault =
-        run(work, *context.device.model, started()->memory.global(), settings().machine);
+        run(work, *context.device.model, started()->memory.global(), machine);
     if (fault) context.fail(code_of(fault->kind), fault->report);
   });
   for (const auto& event : events) {

@@ -55,6 +55,25 @@ void number(const char* name, uint64_t most, T& value, std::string& error) {
   value = static_cast<T>(parsed);
 }
 
+void read_counters(EnvironmentSettings& result) {
+  const std::string_view counters = variable("NIBBLE_EMULATOR_COUNTERS");
+  const std::string_view trace = variable("NIBBLE_EMULATOR_TRACE");
+  if (counters.ends_with(".json")) {
+    result.counters_file = counters;
+  } else if (!counters.empty() && counters != "0" && counters != "1") {
+    result.error = "NIBBLE_EMULATOR_COUNTERS='" + std::string(counters) +
+                   "': 0, 1 or the name of a .json file is expected";
+  }
+  if (trace.ends_with(".json")) {
+    result.trace_file = trace;
+  } else if (!trace.empty()) {
+    result.error =
+        "NIBBLE_EMULATOR_TRACE='" + std::string(trace) + "': the name of a .json file is expected";
+  }
+  result.machine.counters = counters == "1" || !result.counters_file.empty();
+  result.machine.trace = !result.trace_file.empty();
+}
+
 EnvironmentSettings read_environment() {
   EnvironmentSettings result;
   const std::string_view devices = variable("NIBBLE_EMULATOR_DEVICES");
@@ -93,7 +112,7 @@ EnvironmentSettings read_environment() {
     result.error =
         "NIBBLE_EMULATOR_TENSOR='" + std::string(tensor) + "': 'hardware' or 'exact' is expected";
   }
-  result.counters = flag("NIBBLE_EMULATOR_COUNTERS", result.error);
+  read_counters(result);
   result.quiet = flag("NIBBLE_EMULATOR_QUIET", result.error);
   return result;
 }

@@ -9,7 +9,9 @@
 //                             "tensor-fences" asks for every tcgen05.fence
 //   NIBBLE_EMULATOR_SEED      draws the order of warps and of asynchronous work; 0: plain turns
 //   NIBBLE_EMULATOR_SEEDS     runs each launch with so many seeds, from NIBBLE_EMULATOR_SEED on
-//   NIBBLE_EMULATOR_COUNTERS  1: prints executed warp instructions and seconds at exit
+//   NIBBLE_EMULATOR_COUNTERS  1: prints what kernels did, and seconds, at exit; the name of a .json
+//                             file: writes it there
+//   NIBBLE_EMULATOR_TRACE     a .json file for a timeline
 //   NIBBLE_EMULATOR_QUIET     1: prints no reports
 #pragma once
 
@@ -23,7 +25,7 @@ namespace nibble::emulator::driver {
 struct EnvironmentSettings {
   std::vector<const DeviceModel*> devices;
   Settings machine;
-  bool counters = false;
+  std::string counters_file, trace_file;  // empty: none
   bool quiet = false;
   std::string error;  // names the variable and the value that is wrong; empty: all is well
 };

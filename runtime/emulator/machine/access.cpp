@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "runtime/emulator/machine/counters.h"
 #include "runtime/emulator/machine/report.h"
 
 namespace nibble::emulator {
@@ -437,6 +438,10 @@ bool resolve_strided(Request& request, const Arg& arg) {
     block.cluster().order().access_strided(request.warp, block, first_lane, stride, request.bytes,
                                            request.access);
   }
+  if (request.warp.counters != nullptr) {
+    const uint64_t origin = from - static_cast<uint64_t>(low * int64_t{stride});
+    count_strided(request.warp, request.inst, origin, stride, request.bytes);
+  }
   return true;
 }
 
@@ -513,6 +518,7 @@ void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Acces
   }
   places.is_strided = false;
   read_addresses(request, arg);
+  if (warp.counters != nullptr) count_scattered(warp, inst, request.address, bytes);
   if (!resolve_scattered(request)) resolve_each(request);
 }
 

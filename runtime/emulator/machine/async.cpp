@@ -6,6 +6,10 @@
 
 #include "runtime/emulator/machine/access.h"
 #include "runtime/emulator/machine/block.h"
+#include "runtime/emulator/machine/code.h"
+#include "runtime/emulator/machine/counters.h"
+#include "runtime/emulator/machine/inst_class.h"
+#include "runtime/emulator/machine/trace.h"
 
 namespace nibble::emulator {
 
@@ -26,12 +30,17 @@ void touch(Order& order, const Origin& origin, Ticket ticket, const std::vector<
 void AsyncEngine::add(std::unique_ptr<Operation> operation, const void* queue) {
   operation->id_ = next_id_++;
   operation->queue_ = queue;
+  Counters* const counters = cluster_.counters();
+  std::vector<Extent> extents;
+  if (order_.is_enabled() || counters != nullptr) operation->list_extents(extents);
   if (order_.is_enabled()) {
     operation->hand_on_ = order_.knowledge(*operation->origin().warp);
     operation->hand_on_.seen.raise(operation->ticket_.agent, operation->ticket_.clock);
-    std::vector<Extent> extents;
-    operation->list_extents(extents);
     touch(order_, operation->origin(), operation->ticket_, extents);
+  }
+  if (counters != nullptr) {
+    count_operation(*counters, *operation, extents);
+    operation->issued_at_ = Trace::all().now();
   }
   pending_.push_back(std::move(operation));
 }
@@ -50,10 +59,24 @@ Issued AsyncEngine::issue_tensor(std::unique_ptr<Operation> operation, Block& qu
   return {pending_.back()->id_, pending_.back()->ticket_};
 }
 
+void AsyncEngine::trace(const Operation& operation) const {
+  const Inst& inst = *operation.origin().inst;
+  const DecodedFunction& function = *operation.origin().function;
+  const std::string_view opcode =
+      opcode_of(function.text[static_cast<size_t>(&inst - function.body.data())]);
+  const InstClass kind = class_of(opcode);
+  const bool is_tensor = kind == InstClass::kWgmma ||
+                         (kind >= InstClass::kTensorFill && kind <= InstClass::kTensorCommit);
+  Trace& trace = Trace::all();
+  trace.add({operation.issued_at_, trace.now(), operation.origin().warp->block().trace_process(),
+             is_tensor ? Trace::kTensorCore : Trace::kCopies, trace.intern(opcode), true});
+}
+
 void AsyncEngine::perform(size_t index) {
   const std::unique_ptr<Operation> operation = std::move(pending_[index]);
   pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(index));
   operation->perform();
+  if (cluster_.counters() != nullptr && cluster_.counters()->trace != nullptr) trace(*operation);
   cluster_.wake(operation->queue_);
 }
 
@@ -137,6 +160,7 @@ void CopyGroups::commit(uint32_t lanes) {
 
 void CopyGroups::wait(Warp& warp, uint32_t lanes, uint32_t left, bool all) {
   AsyncEngine& engine = warp.block().cluster().async();
+  const size_t pending_before = engine.pending_count();
   std::vector<uint32_t> later(kWarpSize, 0);  // groups of each lane behind the one looked at
   for (size_t i = closed_.size(); i-- > 0;) {
     Group& group = closed_[i];
@@ -150,13 +174,13 @@ void CopyGroups::wait(Warp& warp, uint32_t lanes, uint32_t left, bool all) {
     group.lanes &= ~over;
   }
   std::erase_if(closed_, [](const Group& group) { return group.lanes == 0; });
-  if (!all) return;
   for (Member& member : open_) {
-    if ((member.lanes & lanes) == 0) continue;
+    if (!all || (member.lanes & lanes) == 0) continue;
     engine.finish(member.operation, warp);
     member.lanes &= ~lanes;
   }
   std::erase_if(open_, [](const Member& member) { return member.lanes == 0; });
+  if (engine.pending_count() != pending_before) warp.count_wait();
 }
 
 void CopyGroups::clear() {

@@ -35,8 +35,10 @@ class Operation {
   // All its effects: data first, then signals (Mbarrier::complete_tx and the like with hand_on()).
   // Throws FaultError (fault_at(origin(), ...)).
   virtual void perform() = 0;
-  // What it touches; asked for once, at issue, where accesses are checked.
+  // What it touches; asked for once, at issue, where accesses are checked or counted.
   virtual void list_extents(std::vector<Extent>&) const {}
+  // What it reads or writes of global memory, for counters; asked for once, at issue.
+  virtual uint64_t global_bytes() const { return 0; }
 
   const Origin& origin() const { return origin_; }
   // What a barrier that it signals hands on to those who wait.
@@ -46,6 +48,7 @@ class Operation {
   friend class AsyncEngine;
   Origin origin_;
   uint64_t id_ = 0;
+  uint64_t issued_at_ = 0;  // Trace's time
   const void* queue_ = nullptr;
   Ticket ticket_;
   Knowledge hand_on_;
@@ -77,12 +80,14 @@ class AsyncEngine {
   bool perform_one();
   void finish_all();
   bool is_idle() const { return pending_.empty(); }
+  size_t pending_count() const { return pending_.size(); }
   // "copy issued by warp 0 ...", a line each, for deadlock reports.
   std::string state() const;
 
  private:
   void add(std::unique_ptr<Operation> operation, const void* queue);
   void perform(size_t index);
+  void trace(const Operation& operation) const;
   size_t draw();
 
   Cluster& cluster_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "runtime/emulator/machine/report.h"
+#include "runtime/emulator/machine/trace.h"
 
 namespace nibble::emulator {
 
@@ -41,6 +42,10 @@ void Block::start(const Dim3& index, uint32_t rank) {
   index_ = index;
   rank_ = rank;
   live_threads_ = thread_count_;
+  if (grid_.settings.trace) {
+    trace_process_ = Trace::all().add_process("launch " + std::to_string(grid_.id) + " " +
+                                              grid_.kernel.name + " block " + to_text(index));
+  }
   barriers_.fill({});
   std::fill(shared_.begin(), shared_.end(), kSharedPoison);
   std::fill(shared_written_.begin(), shared_written_.end(), uint8_t{0});
@@ -106,8 +111,12 @@ void Block::arrive(Warp& warp, uint32_t id, uint32_t threads, bool waits, Vote v
         warp.active | warp.waiting_at(Fragment::Wait::kBarrier, static_cast<uint8_t>(id));
     if (come == warp.live()) barrier.arrived += static_cast<uint32_t>(std::popcount(~warp.live()));
   }
-  if (waits) warp.wait(Fragment::Wait::kBarrier, static_cast<uint8_t>(id));
-  if (barrier.arrived >= (threads != 0 ? threads : live_threads_)) complete(id);
+  const bool is_last = barrier.arrived >= (threads != 0 ? threads : live_threads_);
+  if (waits) {
+    if (!is_last) warp.count_wait();
+    warp.wait(Fragment::Wait::kBarrier, static_cast<uint8_t>(id));
+  }
+  if (is_last) complete(id);
 }
 
 void Block::complete(uint32_t id) {
@@ -191,8 +200,9 @@ std::string Block::state() const {
   return text;
 }
 
-Cluster::Cluster(const Grid& grid, std::vector<MemorySite>& sites)
+Cluster::Cluster(const Grid& grid, std::vector<MemorySite>& sites, Counters* counters)
     : grid_(grid),
+      counters_(counters),
       order_(*this, count(grid.launch.cluster),
              (count(grid.launch.block) + kWarpSize - 1) / kWarpSize, grid.settings.check_order),
       async_(*this, order_, grid.settings.seed) {

@@ -68,6 +68,7 @@ struct MemorySite {
 };
 
 class Cluster;
+struct Counters;
 
 class Block {
  public:
@@ -91,6 +92,7 @@ class Block {
   const std::vector<std::unique_ptr<Warp>>& warps() const { return warps_; }
   Dim3 thread_index(uint32_t linear) const;
   uint32_t special_smid() const;
+  uint32_t trace_process() const { return trace_process_; }
 
   std::byte* shared() { return shared_.data(); }
   uint8_t* shared_written() { return shared_written_.empty() ? nullptr : shared_written_.data(); }
@@ -133,6 +135,7 @@ class Block {
   uint32_t rank_ = 0;
   uint32_t thread_count_ = 0;
   uint32_t live_threads_ = 0;
+  uint32_t trace_process_ = 0;
   std::array<Barrier, kBarriers> barriers_;
   std::vector<std::byte> shared_;
   std::vector<uint8_t> shared_written_;
@@ -144,7 +147,8 @@ class Block {
 // The blocks that one worker runs together.
 class Cluster {
  public:
-  Cluster(const Grid& grid, std::vector<MemorySite>& sites);
+  // `counters`: the worker's; null: nothing is counted.
+  Cluster(const Grid& grid, std::vector<MemorySite>& sites, Counters* counters);
 
   void start(const Dim3& index);
   // Runs for about `limit` instructions; returns how many. Throws FaultError, a deadlock too.
@@ -154,6 +158,7 @@ class Cluster {
   const Dim3& index() const { return index_; }
   Block* block(uint32_t rank) { return rank < blocks_.size() ? blocks_[rank].get() : nullptr; }
   uint32_t size() const { return static_cast<uint32_t>(blocks_.size()); }
+  Counters* counters() const { return counters_; }
   Dim3 position(uint32_t rank) const;  // %cluster_ctaid
 
   void arrive(Warp& warp);
@@ -175,6 +180,7 @@ class Cluster {
   [[noreturn]] void report_deadlock() const;
 
   const Grid& grid_;
+  Counters* const counters_;
   Dim3 index_ = {0, 0, 0};
   uint32_t arrived_ = 0;
   std::minstd_rand random_;

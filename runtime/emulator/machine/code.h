@@ -103,8 +103,11 @@ struct Program::Code {
   };
   std::map<uint32_t, PendingCheck> pending_checks;  // by Inst::id
   Target target;
+  // Differs from that of every other program of the process, also of those unloaded.
+  const uint64_t serial = next_serial();
 
   const DecodedFunction* function_at(uint64_t address) const;
+  static uint64_t next_serial();
 };
 
 // Windows of the generic address space. Global and constant memory lie at host addresses, which on

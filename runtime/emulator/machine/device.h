@@ -172,6 +172,8 @@ struct Settings {
   uint64_t seed = 0;                 // of the order of warps and asynchronous work; 0: plain turns
   uint32_t seeds = 1;                // run each launch anew with so many, from `seed` on
   uint32_t threads = 0;              // host threads that run blocks; 0: one a core
+  bool counters = false;             // count what kernels do: counter_table.h
+  bool trace = false;                // keep a timeline: trace.h
 };
 
 // Runs every block; blocks are spread over host threads. Returns the first fault, after which no

@@ -10,7 +10,8 @@
 
 namespace nibble::emulator {
 
-Warp::Warp(Block& block, uint32_t index) : block_(block), index_(index) {
+Warp::Warp(Block& block, uint32_t index)
+    : counters(block.cluster().counters()), block_(block), index_(index) {
   stack_bytes_ = block.grid().layout.stack_bytes;
   if (stack_bytes_ == 0) return;
   local_.reset(new std::byte[size_t{stack_bytes_} * kWarpSize]);

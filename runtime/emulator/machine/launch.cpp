@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "runtime/emulator/machine/block.h"
+#include "runtime/emulator/machine/counter_table.h"
 #include "runtime/emulator/machine/report.h"
 
 namespace nibble::emulator {
@@ -34,9 +35,19 @@ struct Shared {  // by the workers of a launch
   }
 };
 
+// Null where nothing is counted and no timeline kept.
+std::unique_ptr<Counters> make_counters(const Grid& grid) {
+  if (!grid.settings.counters && !grid.settings.trace) return nullptr;
+  const size_t instructions = grid.code.instructions.size();
+  auto counters = std::make_unique<Counters>(instructions);
+  if (grid.settings.trace) counters->trace = std::make_unique<TraceNames>(instructions);
+  return counters;
+}
+
 // One host thread's clusters. Those that wait for others are kept and take turns.
 void work(Shared& shared) {
   std::vector<MemorySite> sites(shared.grid.code.memory_sites);
+  const std::unique_ptr<Counters> counters = make_counters(shared.grid);
   std::deque<std::unique_ptr<Cluster>> running, idle;
   uint64_t executed = 0, begin_next_at = 0;
   try {
@@ -44,7 +55,8 @@ void work(Shared& shared) {
     while (!shared.stop.load(std::memory_order_relaxed)) {
       if (more && (running.empty() || executed >= begin_next_at)) {
         if (const auto index = shared.take()) {
-          if (idle.empty()) idle.push_back(std::make_unique<Cluster>(shared.grid, sites));
+          if (idle.empty())
+            idle.push_back(std::make_unique<Cluster>(shared.grid, sites, counters.get()));
           running.push_front(std::move(idle.back()));
           idle.pop_back();
           running.front()->start(*index);
@@ -66,6 +78,7 @@ void work(Shared& shared) {
     shared.stop = true;
   }
   executed_instructions.fetch_add(executed, std::memory_order_relaxed);
+  if (shared.grid.settings.counters) CounterTable::all().add(shared.grid, *counters);
 }
 
 std::optional<std::string> refuse(const Launch& launch, const DeviceModel& model) {
@@ -131,6 +144,7 @@ std::optional<Fault> run_once(const Launch& launch, const DeviceModel& model, Gl
                   launches.fetch_add(1, std::memory_order_relaxed) + 1,
                   findings};
   Shared shared{grid, {}, {}, {}};
+  if (settings.counters) CounterTable::all().begin(grid);
   const uint64_t wanted =
       settings.threads != 0 ? settings.threads : std::max(1u, std::thread::hardware_concurrency());
   const uint64_t workers = std::min(wanted, pending.count());

@@ -9,6 +9,7 @@
 
 #include "runtime/emulator/machine/access.h"
 #include "runtime/emulator/machine/block.h"
+#include "runtime/emulator/machine/counters.h"
 #include "runtime/emulator/machine/report.h"
 
 namespace nibble::emulator {
@@ -348,6 +349,10 @@ void Order::complete(Ticket ticket, const Warp& warp) {
 }
 
 void Order::access_tensor(Warp& warp, Block& block, const TensorRange& range, Access access) {
+  if (warp.counters != nullptr) {
+    warp.counters->detail[warp.current().id].tensor_bytes +=
+        uint64_t{range.lanes} * range.columns * sizeof(uint32_t);
+  }
   if (!is_enabled_) return;
   State& state = state_of(warp);
   const Origin origin(warp, static_cast<uint32_t>(std::countr_zero(warp.active)));

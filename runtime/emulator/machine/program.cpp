@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Program::load: variables placed, functions decoded, kernels laid out.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <set>
 
@@ -9,6 +10,11 @@
 #include "runtime/emulator/machine/code.h"
 
 namespace nibble::emulator {
+
+uint64_t Program::Code::next_serial() {
+  static std::atomic<uint64_t> programs{0};
+  return programs.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 
 const DecodedFunction* Program::Code::function_at(uint64_t address) const {
   const uint64_t offset = address - kCodeWindow;

@@ -4,6 +4,7 @@
 // shared memory, and how elements change on the way. PTX ISA 5.5.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -40,6 +41,11 @@ struct TensorBox {
   }
   // Bytes in global memory of the elements of a row that are inside.
   uint32_t inside_bytes() const { return (last - first) * global_bits(map.type) / 8; }
+  // The same of all rows.
+  uint64_t global_bytes() const {
+    const auto outside = std::count(rows.begin(), rows.end(), kOutside);
+    return (rows.size() - static_cast<size_t>(outside)) * inside_bytes();
+  }
 };
 
 // Why the map cannot be accessed so, or nothing; then `box` is set.

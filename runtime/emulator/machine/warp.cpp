@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "runtime/emulator/machine/block.h"
+#include "runtime/emulator/machine/counters.h"
 
 namespace nibble::emulator {
 
@@ -18,6 +19,15 @@ constexpr uint32_t kYieldAfter = 4096;
 }  // namespace
 
 uint64_t Warp::run(uint64_t quantum) {
+  if (counters == nullptr) [[likely]]
+    return step<Watch::kNothing>(quantum);
+  return counters->trace == nullptr ? step<Watch::kCounts>(quantum) : run_traced(quantum);
+}
+
+template <Warp::Watch kWatch>
+uint64_t Warp::step(uint64_t quantum) {
+  [[maybe_unused]] uint64_t* executed = nullptr;
+  if constexpr (kWatch != Watch::kNothing) executed = counters->executed.data();
   budget_ = static_cast<int64_t>(quantum);
   given_up_ = 0;
   while (budget_ > 0 && pick()) {
@@ -27,11 +37,15 @@ uint64_t Warp::run(uint64_t quantum) {
       const Inst& inst = *next_++;
       --budget_;
       active = lanes_;
+      if constexpr (kWatch != Watch::kNothing) ++executed[inst.id];
+      [[maybe_unused]] uint64_t time = 0;
+      if constexpr (kWatch == Watch::kTrace) time = Trace::all().tick();
       if (inst.guard != kNoArg) {
         const uint32_t mask = *reinterpret_cast<const uint32_t*>(frame_ + inst.guard);
         active &= inst.guard_negated ? ~mask : mask;
         if (active == 0) continue;
       }
+      if constexpr (kWatch == Watch::kTrace) trace_current(time);
       inst.body(*this, inst);
     }
     if (pick_again_) {
@@ -42,6 +56,26 @@ uint64_t Warp::run(uint64_t quantum) {
     }
   }
   return quantum - static_cast<uint64_t>(budget_ + given_up_);
+}
+
+// A turn, with the instructions in it that are shown.
+uint64_t Warp::run_traced(uint64_t quantum) {
+  static const std::string* const kName = Trace::all().intern("run");
+  Trace& trace = Trace::all();
+  const uint64_t begin = trace.now();
+  const uint64_t executed = step<Watch::kTrace>(quantum);
+  if (executed != 0) trace.add({begin, trace.now(), block_.trace_process(), index_, kName, false});
+  return executed;
+}
+
+void Warp::trace_current(uint64_t time) const {
+  const Inst& inst = current();
+  const DecodedFunction& function = *frame().function;
+  const auto at = static_cast<size_t>(&inst - function.body.data());
+  const std::string* const name = counters->trace->shown(inst, function.text[at]);
+  if (name != nullptr) {
+    Trace::all().add({time, time + 1, block_.trace_process(), index_, name, false});
+  }
 }
 
 // Leaves the inner loop of run(); the running fragment has been saved or dropped.
@@ -212,6 +246,7 @@ bool Warp::gather(uint32_t needed) {
   self.lanes = active;
   self.next = next_ - 1;
   self.wait = Fragment::Wait::kLanes;
+  if (counters != nullptr) counters->retract(current().id);
   reschedule();
   return false;
 }
@@ -227,6 +262,7 @@ bool Warp::gather_anywhere(uint32_t needed) {
   for (Fragment& fragment : fragments_) {
     if (fragment.wait != Fragment::Wait::kAnywhere || (fragment.lanes & needed) == 0) continue;
     fragment.wait = Fragment::Wait::kNone;
+    if (counters != nullptr) ++counters->executed[fragment.next->id];
     ++fragment.next;
     released = true;
   }
@@ -248,6 +284,10 @@ void Warp::wait(Fragment::Wait what, uint8_t barrier) {
   reschedule();
 }
 
+void Warp::count_wait() const {
+  if (counters != nullptr) ++counters->detail[current().id].waits;
+}
+
 void Warp::wait_event(const void* event, uint32_t mbarrier, uint32_t parity) {
   const uint32_t rest = lanes_ & ~active;
   if (rest != 0) split(rest, next_, fragments_[running_].frame);
@@ -255,6 +295,7 @@ void Warp::wait_event(const void* event, uint32_t mbarrier, uint32_t parity) {
   self.lanes = active;
   self.next = next_ - 1;
   self.wait = Fragment::Wait::kEvent;
+  if (counters != nullptr) counters->retract(current().id);
   self.event = event;
   self.mbarrier = mbarrier;
   self.parity = parity;

@@ -25,6 +25,7 @@ constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
 
 class Block;
 struct CallSite;
+struct Counters;
 struct DecodedFunction;
 
 // A call's registers, and where it returns to.
@@ -136,6 +137,8 @@ class Warp {
   bool gather_anywhere(uint32_t needed);
   // The active lanes go on after the current instruction once released.
   void wait(Fragment::Wait what, uint8_t barrier = 0);
+  // The current instruction is one where the warp waits; for counters.
+  void count_wait() const;
   // Lets fragments go on that wait for this; `finish` sees each with its frame's registers.
   template <class Finish>
   void release(Fragment::Wait what, uint8_t barrier, Finish finish) {
@@ -164,6 +167,8 @@ class Warp {
   // It is none of the warp's: an asynchronous operation will make it.
   bool is_unordered = false;
 
+  Counters* const counters;  // of the worker; null: nothing is counted
+
   CopyGroups copies;                        // of cp.async
   CopyGroups bulk_copies;                   // of cp.async.bulk with .bulk_group
   CopyGroups multiplications;               // of wgmma.mma_async
@@ -175,6 +180,11 @@ class Warp {
   uint32_t cluster_pending = 0;
 
  private:
+  enum class Watch : uint8_t { kNothing, kCounts, kTrace };
+  template <Watch kWatch>
+  uint64_t step(uint64_t quantum);
+  uint64_t run_traced(uint64_t quantum);
+  void trace_current(uint64_t time) const;
   bool pick();  // loads the fragment to run; false when none is runnable
   void save();
   void reschedule();

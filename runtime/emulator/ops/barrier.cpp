@@ -69,7 +69,9 @@ void sync_warp(Warp& warp, const Inst& inst) {
 void cluster_arrive(Warp& warp, const Inst&) { warp.block().cluster().arrive(warp); }
 
 void cluster_wait(Warp& warp, const Inst&) {
-  if ((warp.active & warp.cluster_pending) != 0) warp.wait(Fragment::Wait::kCluster);
+  if ((warp.active & warp.cluster_pending) == 0) return;
+  warp.count_wait();
+  warp.wait(Fragment::Wait::kCluster);
 }
 
 // Within a host thread everything is in order already; this orders it for the others.

@@ -5,6 +5,7 @@
 //
 // A copy from shared::cta to shared::cluster may end in the block's own memory: the manual says
 // "a different CTA", hardware does not mind.
+#include <bit>
 #include <cstring>
 
 #include "runtime/emulator/isa/rows.h"
@@ -39,6 +40,7 @@ class BulkLoad : public Operation {
       extents.push_back(extent_of(destination.to, bytes_, Access::kWrite));
     }
   }
+  uint64_t global_bytes() const override { return bytes_; }
 
  private:
   uint64_t from_;
@@ -101,6 +103,9 @@ class BulkStore : public Operation {
   }
   void list_extents(std::vector<Extent>& extents) const override {
     extents.push_back(extent_of(from_, bytes_, Access::kRead));
+  }
+  uint64_t global_bytes() const override {
+    return uint64_t{bytes_} / kAlign * static_cast<uint32_t>(std::popcount(mask_));
   }
 
  private:

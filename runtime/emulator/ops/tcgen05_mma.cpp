@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "runtime/emulator/machine/access.h"
+#include "runtime/emulator/machine/counters.h"
 #include "runtime/emulator/machine/report.h"
 #include "runtime/emulator/ops/tcgen05.h"
 #include "runtime/emulator/ops/tcgen05_multiply.h"
@@ -231,6 +232,7 @@ void multiply(Warp& warp, const Inst& inst) {
     }
     auto operation = std::make_unique<Multiplication>(origin, product);
     operation->check();
+    count_mma(warp, inst, product.shape.m, product.shape.n, product.shape.k);
     warp.block().cluster().async().issue_tensor(std::move(operation), product.blocks.queue());
   }
 }

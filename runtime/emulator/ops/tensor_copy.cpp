@@ -133,6 +133,7 @@ class TensorLoad : public Operation {
       list_box(box_, destination.to, Access::kWrite, extents);
     }
   }
+  uint64_t global_bytes() const override { return box_.global_bytes(); }
 
  private:
   static constexpr uint32_t kMaxRow = 256 * 8;

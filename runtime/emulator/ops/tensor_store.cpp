@@ -43,6 +43,7 @@ class TensorStore : public Operation {
   void list_extents(std::vector<Extent>& extents) const override {
     list_box(box_, from_, Access::kRead, extents);
   }
+  uint64_t global_bytes() const override { return box_.global_bytes(); }
 
  private:
   static constexpr uint32_t kMaxRow = 256 * 8;

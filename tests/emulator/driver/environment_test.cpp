@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "tests/emulator/driver/library.h"
@@ -129,7 +130,34 @@ TEST(Environment, Counters) {
   const Child child = run_child("Emulator", {{"NIBBLE_EMULATOR_COUNTERS", "1"}});
   // `add` has 19 instructions, which one warp executes once.
   EXPECT_TRUE(has(child, "nibble emulator: 19 warp instructions")) << child.output;
+  EXPECT_TRUE(has(child, "kernel add (sm_90): 1 launches, 1 blocks, 32 threads")) << child.output;
   EXPECT_FALSE(has(run_child("Emulator", {}), "warp instructions"));
+  const Child wrong = run_child("Emulator", {{"NIBBLE_EMULATOR_COUNTERS", "file.txt"}});
+  EXPECT_TRUE(has(wrong, "NIBBLE_EMULATOR_COUNTERS='file.txt'")) << wrong.output;
+}
+
+nlohmann::json take_json(const fs::path& path) {
+  const nlohmann::json json = nlohmann::json::parse(std::ifstream(path), nullptr, false);
+  fs::remove(path);
+  return json;
+}
+
+TEST(Environment, CountersAndTraceInFiles) {
+  const fs::path folder = fs::temp_directory_path();
+  const fs::path counters = folder / ("nibble_counters_" + std::to_string(getpid()) + ".json");
+  const fs::path trace = folder / ("nibble_trace_" + std::to_string(getpid()) + ".json");
+  const Child child = run_child("Emulator", {{"NIBBLE_EMULATOR_COUNTERS", counters.string()},
+                                             {"NIBBLE_EMULATOR_TRACE", trace.string()}});
+  EXPECT_FALSE(has(child, "kernel add")) << child.output;
+  const nlohmann::json counted = take_json(counters);
+  ASSERT_TRUE(counted.is_object()) << child.output;
+  EXPECT_EQ(counted["kernels"][0]["name"], "add");
+  EXPECT_EQ(counted["kernels"][0]["global"]["load global"]["bytes"], 256);
+  const nlohmann::json traced = take_json(trace);
+  ASSERT_TRUE(traced.is_object()) << child.output;
+  EXPECT_EQ(traced["traceEvents"].back()["name"], "run");
+  const Child wrong = run_child("Emulator", {{"NIBBLE_EMULATOR_TRACE", "1"}});
+  EXPECT_TRUE(has(wrong, "NIBBLE_EMULATOR_TRACE='1'")) << wrong.output;
 }
 
 }  // namespace

@@ -1,0 +1,290 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/emulator/machine/counters.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "runtime/emulator/machine/access.h"
+#include "runtime/emulator/machine/async.h"
+#include "runtime/emulator/machine/block.h"
+#include "runtime/emulator/machine/code.h"
+
+namespace nibble::emulator {
+
+namespace {
+
+enum class Home : uint8_t { kGlobal, kShared, kOther };
+
+Home home_of(Space space, uint64_t address) {
+  switch (space) {
+    case Space::kGlobal:
+      return Home::kGlobal;
+    case Space::kShared:
+    case Space::kSharedCluster:
+      return Home::kShared;
+    case Space::kGeneric:
+      if (address - kSharedWindow < kWindowSize) return Home::kShared;
+      // Local and parameter windows follow one another.
+      return address - kLocalWindow < 2 * kWindowSize ? Home::kOther : Home::kGlobal;
+    default:
+      return Home::kOther;
+  }
+}
+
+// Pieces of 2^shift bytes that `lanes` neighbours touch. An aligned access is in one piece; steps
+// below a piece's size leave none out.
+uint64_t pieces(uint64_t lowest, uint64_t step, uint32_t lanes, uint32_t bytes, int shift) {
+  if (step >> shift != 0) return lanes;
+  const uint64_t last = lowest + step * (lanes - 1) + bytes - 1;
+  return (last >> shift) - (lowest >> shift) + 1;
+}
+
+constexpr int kSectorShift = std::countr_zero(kSectorBytes);
+constexpr int kLineShift = std::countr_zero(kLineBytes);
+
+// Different values of a few, in any order.
+class Distinct {
+ public:
+  bool add(uint64_t value) {
+    auto at = static_cast<uint32_t>(value * 0x9E3779B97F4A7C15u >> 58);
+    for (; (used_ >> at & 1) != 0; at = (at + 1) % kSlots) {
+      if (values_[at] == value) return false;
+    }
+    used_ |= uint64_t{1} << at;
+    values_[at] = value;
+    return true;
+  }
+
+ private:
+  static constexpr uint32_t kSlots = 64;
+  uint64_t used_ = 0;
+  uint64_t values_[kSlots];  // where used
+};
+
+// Sectors and lines of lanes in any places.
+void count_global(GlobalCounts& counts, uint32_t lanes, const uint64_t* addresses) {
+  uint64_t sectors = 0, lines = 0, before = ~uint64_t{0};
+  bool rises = true;
+  for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+    const uint64_t sector = addresses[std::countr_zero(rest)] >> kSectorShift;
+    rises &= before == ~uint64_t{0} || sector >= before;
+    sectors += sector != before ? 1 : 0;
+    lines += sector >> (kLineShift - kSectorShift) != before >> (kLineShift - kSectorShift) ? 1 : 0;
+    before = sector;
+  }
+  if (!rises) {
+    sectors = lines = 0;
+    Distinct seen, seen_lines;
+    for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+      const uint64_t address = addresses[std::countr_zero(rest)];
+      if (!seen.add(address >> kSectorShift)) continue;
+      ++sectors;
+      if (seen_lines.add(address >> kLineShift)) ++lines;
+    }
+  }
+  counts.sectors += sectors;
+  counts.lines += lines;
+}
+
+// Lanes that go together in shared memory, and the pieces that their addresses count in.
+struct Phase {
+  uint32_t lanes;
+  int shift;
+};
+Phase phase_of(uint32_t bytes) {
+  const uint32_t unit = std::max(bytes, 4u);
+  return {kBanks * 4 / unit, std::countr_zero(unit)};
+}
+
+// Different units at the same position modulo the phase's lanes are the wavefronts of that
+// position; the phase takes the most of any.
+uint32_t wavefronts_of_phase(uint32_t lanes, const uint64_t* addresses, Phase phase) {
+  uint64_t first[kWarpSize];
+  uint8_t depth[kWarpSize];
+  Distinct others;
+  uint32_t occupied = 0, most = 0;
+  for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+    const uint64_t unit = addresses[std::countr_zero(rest)] >> phase.shift;
+    const auto position = static_cast<uint32_t>(unit) & (phase.lanes - 1);
+    if ((occupied >> position & 1) == 0) {
+      occupied |= 1u << position;
+      first[position] = unit;
+      depth[position] = 1;
+    } else if (first[position] != unit && others.add(unit)) {
+      ++depth[position];
+    }
+    most = std::max<uint32_t>(most, depth[position]);
+  }
+  return most;
+}
+
+void count_shared(SharedCounts& counts, uint32_t lanes, const uint64_t* addresses, uint32_t bytes) {
+  const Phase phase = phase_of(bytes);
+  const uint32_t together = phase.lanes == kWarpSize ? kAllLanes : (1u << phase.lanes) - 1;
+  for (uint32_t from = 0; from < kWarpSize; from += phase.lanes) {
+    const uint32_t these = lanes & together << from;
+    if (these == 0) continue;
+    uint32_t positions = 0;
+    for (uint32_t lane = from; lane < from + phase.lanes; ++lane) {
+      positions |= (lanes >> lane & 1) << (addresses[lane] >> phase.shift & (phase.lanes - 1));
+    }
+    ++counts.least;
+    counts.wavefronts += std::popcount(positions) == std::popcount(these)
+                             ? 1
+                             : wavefronts_of_phase(these, addresses, phase);
+  }
+}
+
+// All lanes, a fixed number of units apart: a power of two of them meet in each bank.
+bool count_shared_strided(SharedCounts& counts, int64_t step, uint32_t bytes) {
+  const Phase phase = phase_of(bytes);
+  const auto apart = static_cast<uint64_t>(step) >> phase.shift;
+  if (static_cast<uint64_t>(step) != apart << phase.shift) return false;
+  const uint64_t meeting = apart & (0 - apart);  // the largest power of two that divides it
+  const uint64_t phases = kWarpSize / phase.lanes;
+  counts.least += phases;
+  counts.wavefronts += phases * (apart == 0 ? 1 : std::min<uint64_t>(meeting, phase.lanes));
+  return true;
+}
+
+void spread(uint64_t first, int64_t step, uint64_t* addresses) {
+  for (int64_t lane = 0; lane < kWarpSize; ++lane) {
+    addresses[lane] = first + static_cast<uint64_t>(lane * step);
+  }
+}
+
+}  // namespace
+
+void count_strided(const Warp& warp, const Inst& inst, uint64_t first, int64_t step,
+                   uint32_t bytes) {
+  InstCounts& counts = warp.counters->detail[inst.id];
+  const uint32_t active = warp.active;
+  const auto lanes = static_cast<uint32_t>(std::popcount(active));
+  const int low = std::countr_zero(active);
+  const uint64_t at = first + static_cast<uint64_t>(low * step);
+  switch (home_of(inst.space, at)) {
+    case Home::kGlobal: {
+      counts.global.requests += 1;
+      counts.global.bytes += uint64_t{lanes} * bytes;
+      const uint32_t run = active >> low;
+      if ((run & (run + 1)) != 0) {  // not neighbours
+        uint64_t addresses[kWarpSize];
+        spread(first, step, addresses);
+        return count_global(counts.global, active, addresses);
+      }
+      const auto apart = static_cast<uint64_t>(step < 0 ? -step : step);
+      const uint64_t lowest = step < 0 ? at - apart * (lanes - 1) : at;
+      counts.global.sectors += pieces(lowest, apart, lanes, bytes, kSectorShift);
+      counts.global.lines += pieces(lowest, apart, lanes, bytes, kLineShift);
+      return;
+    }
+    case Home::kShared: {
+      counts.shared.requests += 1;
+      counts.shared.bytes += uint64_t{lanes} * bytes;
+      if (active == kAllLanes && count_shared_strided(counts.shared, step, bytes)) return;
+      uint64_t addresses[kWarpSize];
+      spread(first, step, addresses);
+      return count_shared(counts.shared, active, addresses, bytes);
+    }
+    case Home::kOther:
+      counts.other_bytes += uint64_t{lanes} * bytes;
+  }
+}
+
+void count_scattered(const Warp& warp, const Inst& inst, const uint64_t* addresses,
+                     uint32_t bytes) {
+  InstCounts& counts = warp.counters->detail[inst.id];
+  uint32_t in[3] = {0, 0, 0};  // lanes, by home
+  if (inst.space == Space::kGeneric) {
+    for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
+      const uint64_t address = addresses[std::countr_zero(rest)];
+      in[static_cast<size_t>(home_of(inst.space, address))] |= rest & (0 - rest);
+    }
+  } else {
+    in[static_cast<size_t>(home_of(inst.space, 0))] = warp.active;
+  }
+  const auto bytes_of = [&](Home home) {
+    return uint64_t{bytes} * static_cast<uint32_t>(std::popcount(in[static_cast<size_t>(home)]));
+  };
+  if (const uint32_t lanes = in[static_cast<size_t>(Home::kGlobal)]; lanes != 0) {
+    counts.global.requests += 1;
+    counts.global.bytes += bytes_of(Home::kGlobal);
+    count_global(counts.global, lanes, addresses);
+  }
+  if (const uint32_t lanes = in[static_cast<size_t>(Home::kShared)]; lanes != 0) {
+    counts.shared.requests += 1;
+    counts.shared.bytes += bytes_of(Home::kShared);
+    count_shared(counts.shared, lanes, addresses, bytes);
+    if (warp.block().cluster().size() > 1) {
+      constexpr uint32_t kRankBits = (1u << (32 - kRankShift)) - 1;
+      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+        const uint64_t rank = addresses[std::countr_zero(rest)] >> kRankShift & kRankBits;
+        if (rank != warp.block().rank()) counts.shared.remote += bytes;
+      }
+    }
+  }
+  counts.other_bytes += bytes_of(Home::kOther);
+}
+
+void count_operation(Counters& counters, const Operation& operation,
+                     const std::vector<Extent>& extents) {
+  AsyncCounts& counts = counters.detail[operation.origin().inst->id].async;
+  ++counts.operations;
+  counts.global += operation.global_bytes();
+  for (const Extent& extent : extents) {
+    const bool reads = extent.access == Access::kRead;
+    if (extent.is_tensor) {
+      (reads ? counts.tensor_read : counts.tensor_written) +=
+          uint64_t{extent.tensor.lanes} * extent.tensor.columns * sizeof(uint32_t);
+    } else {
+      (reads ? counts.shared_read : counts.shared_written) += extent.bytes;
+    }
+  }
+}
+
+void count_mma(const Warp& warp, const Inst& inst, uint32_t m, uint32_t n, uint32_t k) {
+  if (warp.counters != nullptr) ++warp.counters->multiplications[{inst.id, m, n, k}];
+}
+
+void GlobalCounts::add(const GlobalCounts& other) {
+  requests += other.requests;
+  bytes += other.bytes;
+  sectors += other.sectors;
+  lines += other.lines;
+}
+
+void SharedCounts::add(const SharedCounts& other) {
+  requests += other.requests;
+  bytes += other.bytes;
+  wavefronts += other.wavefronts;
+  least += other.least;
+  remote += other.remote;
+}
+
+void AsyncCounts::add(const AsyncCounts& other) {
+  operations += other.operations;
+  global += other.global;
+  shared_read += other.shared_read;
+  shared_written += other.shared_written;
+  tensor_read += other.tensor_read;
+  tensor_written += other.tensor_written;
+}
+
+void Counters::add(const Counters& other) {
+  for (size_t id = 0; id < executed.size(); ++id) {
+    if (other.executed[id] == 0) continue;
+    executed[id] += other.executed[id];
+    InstCounts& to = detail[id];
+    const InstCounts& from = other.detail[id];
+    to.waits += from.waits;
+    to.global.add(from.global);
+    to.shared.add(from.shared);
+    to.other_bytes += from.other_bytes;
+    to.tensor_bytes += from.tensor_bytes;
+    to.async.add(from.async);
+  }
+  for (const auto& [issue, count] : other.multiplications) multiplications[issue] += count;
+}
+
+}  // namespace nibble::emulator
