@@ -32,6 +32,7 @@ CUresult code_of(Fault::Kind kind) {
     case Fault::Kind::kAssert:
       return CUDA_ERROR_ASSERT;
     case Fault::Kind::kDeadlock:
+    case Fault::Kind::kLimit:
       return CUDA_ERROR_LAUNCH_TIMEOUT;
     case Fault::Kind::kLaunchConfig:
       return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;

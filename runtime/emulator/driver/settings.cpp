@@ -89,6 +89,7 @@ EnvironmentSettings read_environment() {
   }
   number("NIBBLE_EMULATOR_THREADS", kMaxThreads, result.machine.threads, result.error);
   number("NIBBLE_EMULATOR_SEED", ~uint64_t{0}, result.machine.seed, result.error);
+  number("NIBBLE_EMULATOR_LIMIT", ~uint64_t{0}, result.machine.max_instructions, result.error);
   number("NIBBLE_EMULATOR_SEEDS", kMaxSeeds, result.machine.seeds, result.error);
   result.machine.report = [](const std::string& text) { say(text); };
   for (const std::string_view check : split(variable("NIBBLE_EMULATOR_CHECK"))) {

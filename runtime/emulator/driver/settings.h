@@ -9,6 +9,7 @@
 //                             "tensor-fences" asks for every tcgen05.fence
 //   NIBBLE_EMULATOR_SEED      draws the order of warps and of asynchronous work; 0: plain turns
 //   NIBBLE_EMULATOR_SEEDS     runs each launch with so many seeds, from NIBBLE_EMULATOR_SEED on
+//   NIBBLE_EMULATOR_LIMIT     warp instructions after which a launch ends with a fault; 0: none
 //   NIBBLE_EMULATOR_COUNTERS  1: prints what kernels did, and seconds, at exit; the name of a .json
 //                             file: writes it there
 //   NIBBLE_EMULATOR_TRACE     a .json file for a timeline

@@ -243,24 +243,24 @@ bool Cluster::is_done() const {
                                          [](const auto& block) { return block->is_done(); });
 }
 
-uint64_t Cluster::run_blocks() {
-  // A warp's turn: long enough that its registers stay in the host's cache, short enough that warps
-  // which spin on another's work do not burn much.
-  constexpr uint64_t kQuantum = 2000;
+uint64_t Cluster::run_blocks(uint64_t quantum) {
   std::minstd_rand* const random = grid_.settings.seed != 0 ? &random_ : nullptr;
   const size_t first = random != nullptr ? random_() % blocks_.size() : 0;
   uint64_t executed = 0;
   for (size_t i = 0; i < blocks_.size(); ++i) {
     Block& block = *blocks_[(first + i) % blocks_.size()];
-    if (!block.is_done()) executed += block.run(kQuantum, random);
+    if (!block.is_done()) executed += block.run(quantum, random);
   }
   return executed;
 }
 
 uint64_t Cluster::run(uint64_t limit) {
+  // A warp's turn: long enough that its registers stay in the host's cache, short enough that warps
+  // which spin on another's work do not burn much.
+  constexpr uint64_t kQuantum = 2000;
   uint64_t executed = 0;
   while (executed < limit && !is_done()) {
-    const uint64_t round = run_blocks();
+    const uint64_t round = run_blocks(std::min(kQuantum, limit - executed));
     executed += round;
     if (round == 0 && !async_.perform_one() && !expire_waits()) report_deadlock();
   }
@@ -287,10 +287,14 @@ void Cluster::wake(const void* event) {
 }
 
 void Cluster::report_deadlock() const {
-  std::string report = "deadlock: no warp can go on\n  kernel: " + grid_.kernel.name;
-  for (const auto& block : blocks_) report += block->state();
-  report += async_.state();
-  throw FaultError{{Fault::Kind::kDeadlock, report}};
+  throw FaultError{{Fault::Kind::kDeadlock,
+                    "deadlock: no warp can go on\n  kernel: " + grid_.kernel.name + state()}};
+}
+
+std::string Cluster::state() const {
+  std::string text;
+  for (const auto& block : blocks_) text += block->state();
+  return text + async_.state();
 }
 
 void Cluster::arrive(Warp& warp) {

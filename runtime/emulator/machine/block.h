@@ -154,6 +154,8 @@ class Cluster {
   // Runs for about `limit` instructions; returns how many. Throws FaultError, a deadlock too.
   uint64_t run(uint64_t limit);
   bool is_done() const;
+  // Every warp's state and the asynchronous work under way, for reports.
+  std::string state() const;
 
   const Dim3& index() const { return index_; }
   Block* block(uint32_t rank) { return rank < blocks_.size() ? blocks_[rank].get() : nullptr; }
@@ -175,7 +177,7 @@ class Cluster {
 
  private:
   void complete_when_all_arrived();
-  uint64_t run_blocks();
+  uint64_t run_blocks(uint64_t quantum);
   bool expire_waits();
   [[noreturn]] void report_deadlock() const;
 

@@ -49,7 +49,8 @@ struct Fault {
     kTrap,
     kDeadlock,
     kRace,  // accesses that nothing orders; a missing fence or wait
-    kLaunchConfig
+    kLaunchConfig,
+    kLimit  // more instructions than Settings::max_instructions
   };
   Kind kind = Kind::kIllegalAddress;
   std::string report;  // several lines: what, PTX line, source line, kernel, block, thread, address
@@ -174,6 +175,7 @@ struct Settings {
   uint32_t threads = 0;              // host threads that run blocks; 0: one a core
   bool counters = false;             // count what kernels do: counter_table.h
   bool trace = false;                // keep a timeline: trace.h
+  uint64_t max_instructions = 0;     // of all warps of a launch, about; 0: no limit
 };
 
 // Runs every block; blocks are spread over host threads. Returns the first fault, after which no

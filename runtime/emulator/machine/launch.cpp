@@ -28,6 +28,19 @@ struct Shared {  // by the workers of a launch
   std::atomic<bool> stop{false};
   std::mutex mutex;
   std::optional<Fault> fault;
+  std::atomic<uint64_t> executed{0};
+
+  // Instructions of a cluster's next turn. Throws FaultError when all are used up.
+  uint64_t turn(const Cluster& cluster) const {
+    const uint64_t limit = grid.settings.max_instructions;
+    if (limit == 0) return kClusterTurn;
+    const uint64_t used = executed.load(std::memory_order_relaxed);
+    if (used < limit) return std::min(kClusterTurn, limit - used);
+    throw FaultError{
+        {Fault::Kind::kLimit, "the launch is not done after " + std::to_string(used) +
+                                  " warp instructions, the limit is " + std::to_string(limit) +
+                                  "\n  kernel: " + grid.kernel.name + cluster.state()}};
+  }
 
   std::optional<Dim3> take() {
     if (stop.load(std::memory_order_relaxed)) return std::nullopt;
@@ -69,7 +82,9 @@ void work(Shared& shared) {
       if (running.empty()) break;
       std::unique_ptr<Cluster> cluster = std::move(running.front());
       running.pop_front();
-      executed += cluster->run(kClusterTurn);
+      const uint64_t done = cluster->run(shared.turn(*cluster));
+      shared.executed.fetch_add(done, std::memory_order_relaxed);
+      executed += done;
       (cluster->is_done() ? idle : running).push_back(std::move(cluster));
     }
   } catch (FaultError& error) {
@@ -143,7 +158,7 @@ std::optional<Fault> run_once(const Launch& launch, const DeviceModel& model, Gl
                   pending,
                   launches.fetch_add(1, std::memory_order_relaxed) + 1,
                   findings};
-  Shared shared{grid, {}, {}, {}};
+  Shared shared{grid, {}, {}, {}, {}};
   if (settings.counters) CounterTable::all().begin(grid);
   const uint64_t wanted =
       settings.threads != 0 ? settings.threads : std::max(1u, std::thread::hardware_concurrency());
