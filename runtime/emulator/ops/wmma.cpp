@@ -171,7 +171,7 @@ void for_each_stored(Warp& warp, const Inst& inst, const Fragment& fragment, con
   }
 }
 
-constexpr int kMemoryRole = 1, kLayout = 4, kMemoryShape = 5, kMemoryType = 7;
+constexpr int kLayout = 4, kMemoryShape = 5, kMemoryType = 7;
 
 // Rows of wmma.load and wmma.store have the groups load or store, role, sync, aligned, layout,
 // shape, space, type.
