@@ -139,7 +139,12 @@ void Decoder::refuse(const std::string& why) const {
 }
 
 int32_t Decoder::reserve(size_t bytes) {
+  constexpr size_t kMostBytes = size_t{1} << 28;  // every warp has a copy
   const size_t offset = (out_.image.size() + 63) / 64 * 64;
+  if (bytes > kMostBytes || offset > kMostBytes - bytes) {
+    throw LoadError("line " + std::to_string(source_.location.line) + ": the registers and the" +
+                    " parameters of " + source_.name + " take more than 256 MiB a warp");
+  }
   out_.image.resize(offset + bytes);
   return static_cast<int32_t>(offset);
 }
@@ -154,15 +159,25 @@ void Decoder::place_registers() {
   }
 }
 
+void Decoder::check_size(const Variable& variable, uint64_t bytes, uint64_t limit) const {
+  if (bytes <= limit) return;
+  throw LoadError("line " + std::to_string(variable.location.line) + ": " + variable.name +
+                  " makes it " + std::to_string(bytes) + " bytes, the limit is " +
+                  std::to_string(limit));
+}
+
 void Decoder::place_variables() {
+  // The manual's limit of a kernel's parameters; those of other functions and of calls are as many.
+  constexpr uint64_t kMostParameterBytes = 32764;
+  constexpr uint64_t kMostLocalBytes = 512 * 1024;  // of a thread: compute capability's table
+  // Register parameters are the first registers, returns before parameters; `_` has none.
+  size_t next_register = 0;
   auto place_parameter = [&](const Variable& variable) {
+    check_size(variable, variable.size, kMostParameterBytes);
     ParameterPlace place{{0, static_cast<uint32_t>(variable.size)}, true};
-    if (variable.space == Space::kRegister) {
-      for (size_t i = 0; i < source_.registers.size(); ++i) {
-        if (source_.registers[i].name == variable.name) {
-          place.storage = {registers_[i].offset, registers_[i].width};
-        }
-      }
+    if (variable.space == Space::kRegister && variable.name != "_") {
+      const Arg& arg = registers_[next_register++];
+      place.storage = {arg.offset, arg.width};
     } else {
       // A multiple of 16, so that every lane's copy is aligned.
       place.storage.size = (place.storage.size + 15) / 16 * 16;
@@ -172,20 +187,21 @@ void Decoder::place_variables() {
     return place.storage;
   };
   if (source_.is_entry) {
-    uint32_t offset = 0;
+    uint64_t offset = 0;
     for (const Variable& variable : source_.parameters) {
-      const uint32_t align = std::max(variable.align, 1u);
+      const uint64_t align = std::max(variable.align, 1u);
       offset = (offset + align - 1) / align * align;
+      check_size(variable, offset + variable.size, kMostParameterBytes);
       parameters_[variable.name] = {
           {static_cast<int32_t>(offset), static_cast<uint32_t>(variable.size)}, false};
-      offset += static_cast<uint32_t>(variable.size);
+      offset += variable.size;
     }
   } else {
-    for (const Variable& variable : source_.parameters) {
-      out_.parameters.push_back(place_parameter(variable));
-    }
     for (const Variable& variable : source_.returns) {
       out_.returns.push_back(place_parameter(variable));
+    }
+    for (const Variable& variable : source_.parameters) {
+      out_.parameters.push_back(place_parameter(variable));
     }
   }
   uint64_t local = 0;
@@ -194,6 +210,7 @@ void Decoder::place_variables() {
     if (variable.space != Space::kLocal) continue;
     const uint64_t align = std::max(variable.align, 1u);
     local = (local + align - 1) / align * align;
+    check_size(variable, local + variable.size, kMostLocalBytes);
     locals_[variable.name] = local;
     out_.locals.push_back({variable.name, local, variable.size});
     local += variable.size;

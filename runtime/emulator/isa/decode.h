@@ -46,6 +46,8 @@ class Decoder {
   void place_registers();
   void place_variables();
   int32_t reserve(size_t bytes);
+  // Refuses `variable`, with which its kind takes `bytes` bytes.
+  void check_size(const Variable& variable, uint64_t bytes, uint64_t limit) const;
   void decode(const Instruction& instruction, Inst& inst);
   const Pattern& match(const Instruction& instruction, Inst& inst);
   void read_modifiers(const Instruction& instruction, const Pattern& pattern, Inst& inst);

@@ -170,7 +170,8 @@ Arg Decoder::value(const Operand& operand, ValueType type) {
 
 Arg Decoder::address(const Operand& operand, Inst& inst) {
   const Operand& base = operand.elements[0];
-  const int64_t offset = operand.offset + base.offset;
+  const auto offset = static_cast<int64_t>(static_cast<uint64_t>(operand.offset) +
+                                           static_cast<uint64_t>(base.offset));
   Arg arg;
   if (base.kind == Operand::Kind::kRegister) {
     arg = registers_[base.index];
@@ -185,7 +186,8 @@ Arg Decoder::address(const Operand& operand, Inst& inst) {
     if (parameter != parameters_.end() && parameter->second.in_frame) {
       const ParameterStorage& storage = parameter->second.storage;
       const int64_t bytes = int64_t{inst.type.size} * inst.vector;
-      if (offset < 0 || offset + bytes > storage.size) refuse("outside of " + base.name);
+      if (offset < 0 || bytes > storage.size || offset > storage.size - bytes)
+        refuse("outside of " + base.name);
       inst.space = Space::kRegister;
       arg.offset = storage.offset;
       arg.width = storage.size;
@@ -207,6 +209,7 @@ void Decoder::decode_vector(const OperandPattern& pattern, const Operand& operan
   ValueType type = pattern.type.value_or(inst.type);
   const bool is_vector = operand.kind == Operand::Kind::kVector;
   const size_t length = is_vector ? operand.elements.size() : 1;
+  if (length == 0) refuse("a vector of no elements");
   if (current_->opcode == "mov") type.size = static_cast<uint8_t>(type.size / length);
   if (inst.vector > 1 && length != inst.vector) {
     refuse("a vector of " + std::to_string(inst.vector) + " is needed");

@@ -84,10 +84,14 @@ class GlobalMemory {
   // The allocation that contains [address, address + size), if one does. The Allocation lives
   // until it is freed, and its record for a while beyond.
   const Allocation* find(uint64_t address, uint64_t size) const;
+  // Whether an address is in the range that all allocations are from.
+  bool is_inside(uint64_t address) const;
   // The live allocation nearest to an address that missed, for reports; null when there is none.
   const Allocation* nearest(uint64_t address) const;
   // The allocation that an address was in until it was freed, if that is not long ago.
   const Allocation* find_freed(uint64_t address) const;
+  // Zeros in all of the allocation that starts at `address`; untouched pages stay so.
+  void clear(uint64_t address);
   // Marks bytes as written by the host.
   void mark_written(uint64_t address, uint64_t size);
   uint64_t used() const;

@@ -48,7 +48,7 @@ void* map_range(uint64_t size, int protection) {
 }
 
 // Zeros in private anonymous memory; whole pages of it go back to the host.
-void clear(uint8_t* bytes, uint64_t size) {
+void clear_bytes(uint8_t* bytes, uint64_t size) {
   const auto begin = reinterpret_cast<uint64_t>(bytes);
   const uint64_t first_page = align_up(begin, page_size());
   const uint64_t last_page = (begin + size) / page_size() * page_size();
@@ -215,7 +215,7 @@ bool GlobalMemory::free(uint64_t address) {
     madvise(pages, last_page - first_page, MADV_DONTNEED);
     mprotect(pages, last_page - first_page, PROT_NONE);
   }
-  if (allocation.written != nullptr) clear(allocation.written, allocation.size);
+  if (allocation.written != nullptr) clear_bytes(allocation.written, allocation.size);
   frees_.fetch_add(1, std::memory_order_relaxed);
   state_->waiting_bytes += found->second.end - found->second.begin;
   state_->waiting.push_back(std::move(found->second));
@@ -246,6 +246,10 @@ const GlobalMemory::Allocation* GlobalMemory::find(uint64_t address, uint64_t si
   return &allocation;
 }
 
+bool GlobalMemory::is_inside(uint64_t address) const {
+  return address - state_->base < state_->size;
+}
+
 const GlobalMemory::Allocation* GlobalMemory::nearest(uint64_t address) const {
   const std::shared_lock lock(state_->mutex);
   const auto after = state_->live.upper_bound(address);
@@ -257,6 +261,12 @@ const GlobalMemory::Allocation* GlobalMemory::nearest(uint64_t address) const {
   const uint64_t below_end = below->address + below->size;
   const uint64_t down = address < below_end ? 0 : address - below_end;
   return down <= above->address - address ? below : above;
+}
+
+void GlobalMemory::clear(uint64_t address) {
+  const Allocation* const allocation = find(address, 1);
+  if (allocation == nullptr || allocation->address != address) return;
+  clear_bytes(reinterpret_cast<uint8_t*>(address), allocation->size);
 }
 
 void GlobalMemory::mark_written(uint64_t address, uint64_t size) {

@@ -80,12 +80,18 @@ class Loader {
     names_.addresses[variable.name] = address;
     code_.variables[variable.name] = {address, variable.size};
     initialised_.emplace_back(&variable, address);
-    if (is_constant) const_bytes_ += static_cast<uint32_t>(variable.size);
+    if (!is_constant) return;
+    constexpr uint64_t kMostConstantBytes = 64 * 1024;
+    if (variable.size > kMostConstantBytes - const_bytes_) {
+      throw LoadError("line " + std::to_string(variable.location.line) + ": with " + variable.name +
+                      " the constants are more than 64 KiB");
+    }
+    const_bytes_ += static_cast<uint32_t>(variable.size);
   }
 
   void initialise(const Variable& variable, uint64_t address) {
     auto* const to = reinterpret_cast<std::byte*>(address);
-    std::memset(to, 0, std::max<uint64_t>(variable.size, 1));
+    memory_.clear(address);
     const size_t given = std::min<uint64_t>(variable.initial.size(), variable.size);
     if (given != 0) std::memcpy(to, variable.initial.data(), given);
     for (const Symbol& symbol : variable.symbols) {
@@ -126,43 +132,69 @@ class Loader {
   struct Reach {
     std::set<const DecodedFunction*> functions;
     bool is_deep = false;  // recursion or indirect calls: the stack's depth is not known
-    uint32_t local_bytes = 0;
+    uint64_t local_bytes = 0;
   };
 
-  void visit(const DecodedFunction& function, uint32_t local_bytes,
-             std::vector<const DecodedFunction*>& path, Reach& reach) {
-    if (std::find(path.begin(), path.end(), &function) != path.end()) {
-      reach.is_deep = true;
-      return;
-    }
-    local_bytes += function.local_bytes;
-    const bool is_new = reach.functions.insert(&function).second;
-    const bool is_deeper = local_bytes > reach.local_bytes;
-    reach.local_bytes = std::max(reach.local_bytes, local_bytes);
-    if (!is_new && !is_deeper) return;
-    if (function.calls_indirectly) {
-      reach.is_deep = true;
-      for (const DecodedFunction& other : code_.functions) {
-        if (!other.is_entry) reach.functions.insert(&other);
+  // All that a kernel may call, and the locals of the path that has most. A search in depth without
+  // recursion: programs call deeper than the host's stack.
+  Reach reach_of(const DecodedFunction& kernel) const {
+    struct Step {
+      const DecodedFunction* function;
+      size_t next = 0;           // of its calls
+      uint64_t below_bytes = 0;  // locals of the deepest callee so far
+    };
+    constexpr uint64_t kUnderWay = ~uint64_t{0};
+    Reach reach;
+    std::map<const DecodedFunction*, uint64_t> bytes;
+    std::vector<Step> path{{&kernel}};
+    bytes[&kernel] = kUnderWay;
+    while (!path.empty()) {
+      Step& step = path.back();
+      if (step.next < step.function->calls.size()) {
+        const DecodedFunction* const callee = step.function->calls[step.next++];
+        const auto [known, is_new] = bytes.try_emplace(callee, kUnderWay);
+        if (is_new) {
+          path.push_back({callee});
+        } else if (known->second == kUnderWay) {
+          reach.is_deep = true;
+        } else {
+          step.below_bytes = std::max(step.below_bytes, known->second);
+        }
+        continue;
       }
+      reach.functions.insert(step.function);
+      reach.is_deep |= step.function->calls_indirectly;
+      const uint64_t total = step.function->local_bytes + step.below_bytes;
+      bytes[step.function] = total;
+      path.pop_back();
+      uint64_t& above = path.empty() ? reach.local_bytes : path.back().below_bytes;
+      above = std::max(above, total);
     }
-    path.push_back(&function);
-    for (const DecodedFunction* callee : function.calls) visit(*callee, local_bytes, path, reach);
-    path.pop_back();
+    const bool indirect = std::any_of(reach.functions.begin(), reach.functions.end(),
+                                      [](const auto* it) { return it->calls_indirectly; });
+    for (const DecodedFunction& other : code_.functions) {
+      if (indirect && !other.is_entry) reach.functions.insert(&other);
+    }
+    return reach;
   }
 
   void make_kernel(const Function& source, const DecodedFunction& decoded) {
-    Reach reach;
-    std::vector<const DecodedFunction*> path;
-    visit(decoded, 0, path, reach);
-    KernelLayout layout = lay_out_shared(reach);
+    const Reach reach = reach_of(decoded);
+    KernelLayout layout = lay_out_shared(source, reach);
     constexpr uint32_t kDeepStack = 64 * 1024;
-    layout.stack_bytes = reach.local_bytes + (reach.is_deep ? kDeepStack : 0);
+    constexpr uint64_t kMostLocalBytes = 512 * 1024;  // of a thread
+    if (reach.local_bytes > kMostLocalBytes) {
+      throw LoadError("line " + std::to_string(source.location.line) + ": " + source.name +
+                      " and what it calls take " + std::to_string(reach.local_bytes) +
+                      " bytes of local memory, the limit is " + std::to_string(kMostLocalBytes));
+    }
+    const auto local_bytes = static_cast<uint32_t>(reach.local_bytes);
+    layout.stack_bytes = local_bytes + (reach.is_deep ? kDeepStack : 0);
 
     Kernel kernel;
     kernel.name = source.name;
     kernel.static_shared = layout.static_shared;
-    kernel.local_bytes = reach.local_bytes;
+    kernel.local_bytes = local_bytes;
     kernel.const_bytes = const_bytes_;
     for (const Variable& parameter : source.parameters) {
       const auto offset =
@@ -170,10 +202,13 @@ class Loader {
       kernel.parameters.push_back({offset, static_cast<uint32_t>(parameter.size)});
       kernel.param_bytes = offset + static_cast<uint32_t>(parameter.size);
     }
-    auto volume = [](const uint32_t size[3]) {
-      return std::max(size[0], 1u) * std::max(size[1], 1u) * std::max(size[2], 1u);
-    };
-    if (source.max_threads[0] != 0) kernel.max_threads_per_block = volume(source.max_threads);
+    if (source.max_threads[0] != 0) {
+      uint32_t threads = 1;
+      for (const uint32_t size : source.max_threads) {
+        threads = std::min(kernel.max_threads_per_block, threads * std::clamp(size, 1u, 1024u));
+      }
+      kernel.max_threads_per_block = threads;
+    }
     for (int axis = 0; axis < 3; ++axis) {
       kernel.required_threads[axis] = source.required_threads[axis];
       kernel.required_cluster[axis] = source.required_cluster[axis];
@@ -183,34 +218,32 @@ class Loader {
     code_.layouts.push_back(std::move(layout));
   }
 
-  KernelLayout lay_out_shared(const Reach& reach) {
+  KernelLayout lay_out_shared(const Function& source, const Reach& reach) const {
     constexpr uint32_t kNowhere = ~0u;
     constexpr uint32_t kDynamicAlign = 1024;  // what kernels rely on without declaring it
     KernelLayout layout;
     layout.shared_offset.assign(code_.shared.size(), kNowhere);
-    uint64_t size = 0;
+    constexpr uint64_t kMostBytes = 1 << 24;  // beyond any device's; launches know the device's
+    std::set<uint32_t> used;
     for (const DecodedFunction* function : reach.functions) {
-      for (const uint32_t index : function->shared) {
-        if (code_.shared[index].is_dynamic) layout.shared_offset[index] = 0;
-      }
+      used.insert(function->shared.begin(), function->shared.end());
     }
-    for (uint32_t index = 0; index < code_.shared.size(); ++index) {
+    uint64_t size = 0;
+    for (const uint32_t index : used) {
       const SharedVariable& variable = code_.shared[index];
-      const bool is_used = std::any_of(
-          reach.functions.begin(), reach.functions.end(), [&](const DecodedFunction* function) {
-            return std::binary_search(function->shared.begin(), function->shared.end(), index);
-          });
-      if (!is_used || variable.is_dynamic) continue;
+      if (variable.is_dynamic) continue;
       size = align_up(size, variable.align);
       layout.shared_offset[index] = static_cast<uint32_t>(size);
       size += variable.size;
+      if (size > kMostBytes) {
+        throw LoadError("line " + std::to_string(source.location.line) + ": the shared memory of " +
+                        source.name + " takes more than 16 MiB with " + variable.name);
+      }
     }
     layout.static_shared = static_cast<uint32_t>(size);
     layout.dynamic_offset = static_cast<uint32_t>(align_up(size, kDynamicAlign));
-    for (uint32_t index = 0; index < code_.shared.size(); ++index) {
-      if (code_.shared[index].is_dynamic && layout.shared_offset[index] != kNowhere) {
-        layout.shared_offset[index] = layout.dynamic_offset;
-      }
+    for (const uint32_t index : used) {
+      if (code_.shared[index].is_dynamic) layout.shared_offset[index] = layout.dynamic_offset;
     }
     return layout;
   }

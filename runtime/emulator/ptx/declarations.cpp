@@ -193,7 +193,7 @@ void Parser::parse_body_variable() {
     meaning.type = variable.type;
     meaning.index = static_cast<uint32_t>(function_->variables.size());
     meaning.element_size = size_of(variable.type);
-    meaning.operand_name = unique_name(name.text);
+    meaning.operand_name = unique_name(name.text, variable.space);
     variable.name = meaning.operand_name;
     declare(name, meaning);
     if (token_.is('=')) parse_initializer(variable, declaration, dimensions);

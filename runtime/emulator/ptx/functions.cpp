@@ -125,7 +125,6 @@ void Parser::declare_parameters() {
 
 void Parser::parse_body() {
   used_names_.clear();
-  made_names_.clear();
   open_scope(token_);
   declare_parameters();
   open_scope(take());

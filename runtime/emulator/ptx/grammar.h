@@ -159,7 +159,7 @@ class Parser {
   // names.cpp
   std::optional<Meaning> find_name(std::string_view name) const;
   void declare(const Token& name, const Meaning& meaning);
-  std::string_view unique_name(std::string_view name);
+  std::string_view unique_name(std::string_view name, Space space);
 
   // operands.cpp
   static constexpr uint32_t kNested = ~0u;  // the slot of an operand that cannot be a label
@@ -188,7 +188,9 @@ class Parser {
 
   Function* function_ = nullptr;  // being parsed
   std::vector<Scope> scopes_;
-  std::unordered_set<std::string_view> used_names_;  // of variables of the function
+  std::unordered_set<std::string_view> used_names_;    // of variables of the function
+  std::unordered_set<std::string_view> static_names_;  // the same, of all functions, in memory that
+                                                       // the module has once
   std::deque<std::string> made_names_;
   std::vector<Token> parameter_names_;  // returns, then parameters
   std::string_view opcode_;             // of the instruction being parsed

@@ -145,13 +145,17 @@ void Parser::declare(const Token& name, const Meaning& meaning) {
 
 // `name` itself where no other variable in sight of the function has it, else `name#2` and so on,
 // which PTX cannot spell.
-std::string_view Parser::unique_name(std::string_view name) {
+std::string_view Parser::unique_name(std::string_view name, Space space) {
   std::string_view unique = name;
-  if (used_names_.contains(name) || module_names_.contains(name)) {
+  const bool is_static =
+      space == Space::kShared || space == Space::kGlobal || space == Space::kConst;
+  if (used_names_.contains(name) || module_names_.contains(name) ||
+      (is_static && static_names_.contains(name))) {
     made_names_.push_back(std::string(name) + "#" + std::to_string(made_names_.size() + 2));
     unique = made_names_.back();
   }
   used_names_.insert(unique);
+  if (is_static) static_names_.insert(unique);
   return unique;
 }
 

@@ -84,7 +84,10 @@ Operand Parser::parse_name_operand(uint32_t slot) {
       operand.kind = Kind::kVariable;
       operand.name = meaning->operand_name;
       if (token_.is('[')) parse_index(operand, *meaning);
-      if (slot != kNested) operand.offset += parse_offset();
+      if (slot != kNested) {
+        operand.offset = static_cast<int64_t>(static_cast<uint64_t>(operand.offset) +
+                                              static_cast<uint64_t>(parse_offset()));
+      }
       return operand;
     case Meaning::Kind::kFunction:
       operand.kind = Kind::kFunction;
