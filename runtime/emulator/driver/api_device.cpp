@@ -12,7 +12,7 @@ using namespace nibble::emulator::driver;
 
 namespace {
 
-constexpr int kPciBus = 0x40;  // of device 0; the others follow
+constexpr unsigned kPciBus = 0x40;  // of device 0; the others follow
 
 // The figures of the first boards of an architecture, for programs that print or scale by them.
 struct Board {
@@ -75,7 +75,7 @@ int attribute_of(const Device& device, int attribute) {
     case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR:
       return static_cast<int>(model.max_threads_per_multiprocessor);
     case CU_DEVICE_ATTRIBUTE_PCI_BUS_ID:
-      return kPciBus + device.ordinal;
+      return static_cast<int>(kPciBus) + device.ordinal;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
       return static_cast<int>(model.target.number / 10);
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
@@ -225,7 +225,8 @@ NIBBLE_ENTRY CUresult cuDeviceGetProperties(CUdevprop* properties, CUdevice devi
 NIBBLE_ENTRY CUresult cuDeviceGetPCIBusId(char* text, int size, CUdevice device) {
   return with_device(device, [&](Driver&, Device& found) {
     if (text == nullptr || size <= 0) return CUDA_ERROR_INVALID_VALUE;
-    std::snprintf(text, static_cast<size_t>(size), "0000:%02X:00.0", kPciBus + found.ordinal);
+    std::snprintf(text, static_cast<size_t>(size), "0000:%02X:00.0",
+                  kPciBus + static_cast<unsigned>(found.ordinal));
     return CUDA_SUCCESS;
   });
 }
@@ -238,12 +239,10 @@ NIBBLE_ENTRY CUresult cuDeviceGetByPCIBusId(CUdevice* device, const char* text) 
         std::sscanf(text, "%x:%x", &bus, &slot) != 2) {
       return CUDA_ERROR_INVALID_VALUE;
     }
-    const int ordinal = static_cast<int>(bus) - kPciBus;
-    if (domain != 0 || slot != 0 || ordinal < 0 ||
-        ordinal >= static_cast<int>(driver.devices.size())) {
+    if (domain != 0 || slot != 0 || bus < kPciBus || bus - kPciBus >= driver.devices.size()) {
       return CUDA_ERROR_INVALID_DEVICE;
     }
-    *device = ordinal;
+    *device = static_cast<int>(bus - kPciBus);
     return CUDA_SUCCESS;
   });
 }

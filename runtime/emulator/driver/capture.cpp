@@ -3,6 +3,7 @@
 // Stream capture: work becomes nodes of a graph. Streams join through events and must have been
 // waited for by the first stream when the capture ends.
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -27,10 +28,21 @@ ActiveCaptures& active() {
 thread_local CUstreamCaptureMode t_mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
 
 // All nodes that `nodes` come after, themselves included.
-void collect(const NodeList& nodes, std::set<const GraphNode*>& reached) {
-  for (const auto& node : nodes) {
-    if (reached.insert(node.get()).second) collect(node->dependencies, reached);
+std::set<const GraphNode*> collect(const NodeList& nodes) {
+  std::set<const GraphNode*> reached;
+  std::vector<const GraphNode*> open;
+  const auto reach = [&](const NodeList& found) {
+    for (const auto& node : found) {
+      if (reached.insert(node.get()).second) open.push_back(node.get());
+    }
+  };
+  reach(nodes);
+  while (!open.empty()) {
+    const GraphNode* const node = open.back();
+    open.pop_back();
+    reach(node->dependencies);
   }
+  return reached;
 }
 
 }  // namespace
@@ -57,6 +69,17 @@ CUresult check_unsafe_call() {
     result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }
   return result;
+}
+
+GraphNode::~GraphNode() {
+  NodeList last = std::move(dependencies);  // those that nobody else holds go with this node
+  while (!last.empty()) {
+    const std::shared_ptr<const GraphNode> node = std::move(last.back());
+    last.pop_back();
+    if (node.use_count() != 1) continue;
+    std::move(node->dependencies.begin(), node->dependencies.end(), std::back_inserter(last));
+    node->dependencies.clear();
+  }
 }
 
 std::shared_ptr<const GraphNode> Graph::add(CUgraphNodeType type, Context& context, Work work,
@@ -159,8 +182,7 @@ CUresult Stream::end_capture(std::shared_ptr<Graph>& graph) {
       capturing->thread != std::this_thread::get_id()) {
     return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
   }
-  std::set<const GraphNode*> reached;
-  collect(capture_dependencies(), reached);
+  const std::set<const GraphNode*> reached = collect(capture_dependencies());
   bool all_reached = true;
   std::vector<std::shared_ptr<Stream>> joined;
   {

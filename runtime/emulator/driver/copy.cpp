@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <limits>
+#include <string>
 
 namespace nibble::emulator::driver {
 
@@ -55,25 +56,43 @@ CUresult check_place(Driver& driver, const Place& place, const Extent& extent) {
   GlobalMemory& memory = driver.memory.global();
   if (memory.find(place.address, *bytes) != nullptr) return CUDA_SUCCESS;
   if (place.where == Where::kDevice) return CUDA_ERROR_INVALID_VALUE;
-  return memory.find(place.address, 1) == nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  return memory.is_inside(place.address) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
+
+namespace {
+
+// Graphs are launched when what they name may be freed.
+bool is_still_there(Driver& driver, Context& context, const Place& place, const Extent& extent) {
+  if (check_place(driver, place, extent) == CUDA_SUCCESS) return true;
+  context.fail(
+      CUDA_ERROR_ILLEGAL_ADDRESS,
+      "a graph's copy or fill of memory that was freed since: " + std::to_string(place.address));
+  return false;
+}
+
+}  // namespace
 
 CUresult copy(Driver& driver, Stream& stream, const Place& to, const Place& from,
               const Extent& extent) {
   CUresult result = check_place(driver, to, extent);
   if (result == CUDA_SUCCESS) result = check_place(driver, from, extent);
   if (result != CUDA_SUCCESS || is_empty(extent)) return result;
-  return stream.submit(CU_GRAPH_NODE_TYPE_MEMCPY, [&driver, to, from, extent] {
-    GlobalMemory& memory = driver.memory.global();
-    for (size_t slice = 0; slice < extent.depth; ++slice) {
-      for (size_t row = 0; row < extent.height; ++row) {
-        const uint64_t target = row_address(to, row, slice);
-        const uint64_t source = row_address(from, row, slice);
-        std::memmove(pointer(target), pointer(source), extent.width);
-        copy_written(memory, target, source, extent.width);
-      }
-    }
-  });
+  return stream.submit(CU_GRAPH_NODE_TYPE_MEMCPY,
+                       [&driver, &context = stream.context, to, from, extent] {
+                         if (!is_still_there(driver, context, to, extent) ||
+                             !is_still_there(driver, context, from, extent)) {
+                           return;
+                         }
+                         GlobalMemory& memory = driver.memory.global();
+                         for (size_t slice = 0; slice < extent.depth; ++slice) {
+                           for (size_t row = 0; row < extent.height; ++row) {
+                             const uint64_t target = row_address(to, row, slice);
+                             const uint64_t source = row_address(from, row, slice);
+                             std::memmove(pointer(target), pointer(source), extent.width);
+                             copy_written(memory, target, source, extent.width);
+                           }
+                         }
+                       });
 }
 
 CUresult fill(Driver& driver, Stream& stream, const Place& to, size_t width, size_t height,
@@ -84,21 +103,23 @@ CUresult fill(Driver& driver, Stream& stream, const Place& to, size_t width, siz
   const Extent extent{width * element_size, height, 1};
   const CUresult result = check_place(driver, to, extent);
   if (result != CUDA_SUCCESS || is_empty(extent)) return result;
-  return stream.submit(CU_GRAPH_NODE_TYPE_MEMSET, [&driver, to, extent, value, element_size] {
-    for (size_t row = 0; row < extent.height; ++row) {
-      const uint64_t target = row_address(to, row, 0);
-      auto* const bytes = static_cast<std::byte*>(pointer(target));
-      if (element_size == 1) {
-        std::memset(bytes, static_cast<int>(value & 0xFF), extent.width);
-      } else {
-        // Little-endian: the low bytes of `value` come first.
-        for (size_t i = 0; i < extent.width; i += element_size) {
-          std::memcpy(bytes + i, &value, element_size);
-        }
-      }
-      driver.memory.global().mark_written(target, extent.width);
-    }
-  });
+  return stream.submit(CU_GRAPH_NODE_TYPE_MEMSET,
+                       [&driver, &context = stream.context, to, extent, value, element_size] {
+                         if (!is_still_there(driver, context, to, extent)) return;
+                         for (size_t row = 0; row < extent.height; ++row) {
+                           const uint64_t target = row_address(to, row, 0);
+                           auto* const bytes = static_cast<std::byte*>(pointer(target));
+                           if (element_size == 1) {
+                             std::memset(bytes, static_cast<int>(value & 0xFF), extent.width);
+                           } else {
+                             // Little-endian: the low bytes of `value` come first.
+                             for (size_t i = 0; i < extent.width; i += element_size) {
+                               std::memcpy(bytes + i, &value, element_size);
+                             }
+                           }
+                           driver.memory.global().mark_written(target, extent.width);
+                         }
+                       });
 }
 
 }  // namespace nibble::emulator::driver

@@ -56,19 +56,23 @@ LoadError refuse_cubin() {
 }
 
 // The PTX of the highest architecture; all of them run on later devices, the loader checks that.
-LoadError read_fat_binary(const std::byte* at, std::string& ptx) {
+// `limit`: bytes that are there, where that is known.
+LoadError read_fat_binary(const std::byte* at, uint64_t limit, std::string& ptx) {
   const auto header = read_at<FatHeader>(at);
   if (header.magic != kFatMagic) {
     return {CUDA_ERROR_INVALID_IMAGE, "the wrapper of a fat binary points to none"};
   }
+  if (header.header_size > limit || header.size > limit - header.header_size) {
+    return {CUDA_ERROR_INVALID_IMAGE, "the fat binary is longer than its file"};
+  }
   const std::byte* entry_at = at + header.header_size;
-  const std::byte* const end = entry_at + header.size;
+  uint64_t left = header.size;
   bool any = false, compressed = false;
   uint32_t best = 0;
-  while (entry_at + sizeof(FatEntry) <= end) {
+  while (left >= sizeof(FatEntry)) {
     const auto entry = read_at<FatEntry>(entry_at);
-    if (entry.header_size < sizeof(FatEntry) ||
-        entry.size > static_cast<uint64_t>(end - entry_at) - entry.header_size) {
+    if (entry.header_size < sizeof(FatEntry) || entry.header_size > left ||
+        entry.size > left - entry.header_size) {
       return {CUDA_ERROR_INVALID_IMAGE, "an entry of the fat binary is longer than the binary"};
     }
     any = true;
@@ -79,6 +83,7 @@ LoadError read_fat_binary(const std::byte* at, std::string& ptx) {
       ptx.assign(text, strnlen(text, entry.size));
     }
     entry_at += entry.header_size + entry.size;
+    left -= entry.header_size + entry.size;
   }
   if (!any) return {CUDA_ERROR_INVALID_IMAGE, "the fat binary is empty"};
   if (best == 0) {
@@ -96,6 +101,7 @@ LoadError read_fat_binary(const std::byte* at, std::string& ptx) {
 }  // namespace
 
 LoadError read_image(const void* image, std::string& ptx) {
+  constexpr uint64_t kUnknown = ~uint64_t{0};
   if (image == nullptr) return {CUDA_ERROR_INVALID_VALUE, "the image is a null pointer"};
   const auto* const at = static_cast<const std::byte*>(image);
   // A text shorter than four bytes is no PTX either.
@@ -104,9 +110,12 @@ LoadError read_image(const void* image, std::string& ptx) {
   if (magic == kElfMagic) return refuse_cubin();
   if (magic == kFatWrapperMagic) {
     const auto wrapper = read_at<FatWrapper>(at);
-    return read_fat_binary(static_cast<const std::byte*>(wrapper.data), ptx);
+    if (wrapper.data == nullptr) {
+      return {CUDA_ERROR_INVALID_IMAGE, "the wrapper of a fat binary points to none"};
+    }
+    return read_fat_binary(static_cast<const std::byte*>(wrapper.data), kUnknown, ptx);
   }
-  if (magic == kFatMagic) return read_fat_binary(at, ptx);
+  if (magic == kFatMagic) return read_fat_binary(at, kUnknown, ptx);
   ptx = static_cast<const char*>(image);
   return {};
 }
@@ -118,8 +127,15 @@ LoadError read_image_file(const char* path, std::string& ptx) {
     return {CUDA_ERROR_FILE_NOT_FOUND, std::string(path) + ": the file cannot be read"};
   }
   std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const uint64_t size = bytes.size();
   bytes.append(sizeof(FatEntry), '\0');  // headers that are cut off are read whole
-  return read_image(bytes.data(), ptx);
+  const auto* const at = reinterpret_cast<const std::byte*>(bytes.data());
+  const auto magic = read_at<uint32_t>(at);
+  if (magic == kFatMagic) return read_fat_binary(at, size, ptx);
+  if (magic == kFatWrapperMagic) {
+    return {CUDA_ERROR_INVALID_IMAGE, "a file cannot hold the wrapper of a fat binary: a pointer"};
+  }
+  return read_image(at, ptx);
 }
 
 LoadError parse_image(const std::string& ptx, Module& module) {

@@ -102,6 +102,7 @@ CUresult check_cluster(const LoadedFunction& function, LaunchRequest& request) {
 int blocks_per_multiprocessor(const LoadedFunction& function, uint32_t threads,
                               uint64_t dynamic_shared) {
   const DeviceModel& model = *function.context->device.model;
+  if (dynamic_shared > model.shared_per_block_optin) return 0;
   const uint64_t shared = function.kernel->static_shared + dynamic_shared + model.shared_reserved;
   if (threads == 0 || threads > function.kernel->max_threads_per_block) return 0;
   if (shared > model.shared_per_block_optin + uint64_t{model.shared_reserved}) return 0;

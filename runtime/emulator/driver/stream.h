@@ -24,11 +24,16 @@ struct Driver;
 using Work = std::function<void()>;
 
 struct GraphNode {
+  GraphNode() = default;
+  ~GraphNode();  // without recursion: captures make chains of any length
+  GraphNode(const GraphNode&) = delete;
+  GraphNode& operator=(const GraphNode&) = delete;
+
   CUgraphNode handle = new_handle<CUgraphNode>();
   CUgraphNodeType type = CU_GRAPH_NODE_TYPE_EMPTY;
   Context* context = nullptr;
   Work work;
-  std::vector<std::shared_ptr<const GraphNode>> dependencies;
+  mutable std::vector<std::shared_ptr<const GraphNode>> dependencies;  // ~GraphNode takes them
 };
 using NodeList = std::vector<std::shared_ptr<const GraphNode>>;
 
