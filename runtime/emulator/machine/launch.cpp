@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <deque>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "runtime/emulator/machine/block.h"
@@ -90,6 +91,14 @@ void work(Shared& shared) {
   } catch (FaultError& error) {
     const std::lock_guard lock(shared.mutex);
     if (!shared.fault) shared.fault = std::move(error.fault);
+    shared.stop = true;
+  } catch (const std::bad_alloc&) {  // must not leave a thread
+    const std::lock_guard lock(shared.mutex);
+    if (!shared.fault) {
+      shared.fault = {
+          Fault::Kind::kLaunchConfig,
+          "the host has no memory for the launch\n  kernel: " + shared.grid.kernel.name};
+    }
     shared.stop = true;
   }
   executed_instructions.fetch_add(executed, std::memory_order_relaxed);
