@@ -53,6 +53,7 @@ class Decoder {
   void read_modifiers(const Instruction& instruction, const Pattern& pattern, Inst& inst);
   void decode_operands(const Instruction& instruction, const Pattern& pattern, Inst& inst);
   void decode_operand(const OperandPattern& pattern, const Operand& operand, Inst& inst);
+  void check_place(const OperandPattern& pattern, const Operand& operand) const;
   void decode_vector(const OperandPattern& pattern, const Operand& operand, const Inst& inst);
   void decode_label(const Operand& operand, Inst& inst);
   void decode_timer(const Instruction& instruction, Inst& inst);

@@ -204,21 +204,48 @@ Arg Decoder::address(const Operand& operand, Inst& inst) {
   return arg;
 }
 
+// Operands that are written are registers. The sink takes the place of a result in instructions
+// that can do without it, and of elements that a store leaves as they are.
+void Decoder::check_place(const OperandPattern& pattern, const Operand& operand) const {
+  static constexpr std::string_view kWithSinks[] = {
+      "atom", "clusterlaunchcontrol", "ld", "ldu", "mbarrier", "mma", "mov", "st", "tcgen05",
+      "wmma"};
+  using Kind = Operand::Kind;
+  if (operand.kind == Kind::kSink) {
+    const bool is_element = pattern.kind == OperandPattern::Kind::kVector;
+    const bool has_use = current_->opcode == "mbarrier" || current_->opcode == "atom" || is_element;
+    const bool is_known = std::find(std::begin(kWithSinks), std::end(kWithSinks),
+                                    current_->opcode) != std::end(kWithSinks);
+    const bool is_allowed = pattern.optional || (is_known && has_use &&
+                                                 (pattern.is_result || current_->opcode == "st"));
+    if (!is_allowed) refuse("the sink _ cannot stand here");
+  } else if (pattern.is_result && operand.kind != Kind::kRegister) {
+    refuse("the result is no register");
+  }
+}
+
 void Decoder::decode_vector(const OperandPattern& pattern, const Operand& operand,
                             const Inst& inst) {
   ValueType type = pattern.type.value_or(inst.type);
   const bool is_vector = operand.kind == Operand::Kind::kVector;
   const size_t length = is_vector ? operand.elements.size() : 1;
   if (length == 0) refuse("a vector of no elements");
+  if (current_->opcode == "mov" && type.size % length != 0) {
+    refuse(std::to_string(length) + " elements do not divide the type's size");
+  }
   if (current_->opcode == "mov") type.size = static_cast<uint8_t>(type.size / length);
   if (inst.vector > 1 && length != inst.vector) {
     refuse("a vector of " + std::to_string(inst.vector) + " is needed");
   }
   if (!is_vector) {
+    check_place(pattern, operand);
     args_->push_back(value(operand, type));
     return;
   }
-  for (const Operand& element : operand.elements) args_->push_back(value(element, type));
+  for (const Operand& element : operand.elements) {
+    check_place(pattern, element);
+    args_->push_back(value(element, type));
+  }
 }
 
 void Decoder::decode_label(const Operand& operand, Inst& inst) {
@@ -239,6 +266,7 @@ void Decoder::decode_operand(const OperandPattern& pattern, const Operand& opera
   const ValueType type = pattern.type.value_or(inst.type);
   switch (pattern.kind) {
     case Kind::kValue:
+      check_place(pattern, operand);
       args_->push_back(value(operand, type));
       break;
     case Kind::kPair: {
@@ -255,6 +283,7 @@ void Decoder::decode_operand(const OperandPattern& pattern, const Operand& opera
       if (pattern.coordinates) {
         if (operand.elements[1].kind != Operand::Kind::kVector) refuse("coordinates are a vector");
         for (const Operand& element : operand.elements[1].elements) {
+          if (element.kind == Operand::Kind::kSink) refuse("the sink _ is no coordinate");
           args_->push_back(value(element, *pattern.right));
         }
       }
@@ -282,6 +311,8 @@ void Decoder::decode_operands(const Instruction& instruction, const Pattern& pat
 }
 
 void Decoder::decode_timer(const Instruction& instruction, Inst& inst) {
+  if (instruction.operands[0].kind != Operand::Kind::kRegister) refuse("the result is no register");
+  if (inst.type.size > 8) refuse("a special register has at most 64 bits");
   args_->push_back(value(instruction.operands[0], inst.type));
   inst.extra = static_cast<uint32_t>(*find_special(instruction.operands[1].name));
   inst.body = read_timer;

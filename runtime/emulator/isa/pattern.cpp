@@ -131,13 +131,14 @@ OperandPattern read_operand(Reader& in) {
     if (!in.accept(']')) in.fail("] is missing");
   } else if (in.accept('{')) {
     operand.kind = Kind::kVector;
-    in.name();
+    operand.is_result = in.name() == "d";
     operand.type = read_type(in);
     if (!in.accept('}')) in.fail("} is missing");
   } else if (in.accept('@')) {
     operand.kind = in.name() == "f" ? Kind::kFunction : Kind::kLabel;
   } else {
     const std::string name = in.name();
+    operand.is_result = name == "d";
     operand.optional = in.accept('?');
     operand.type = read_type(in);
     if (in.accept('|')) {

@@ -25,7 +25,8 @@ struct OperandPattern {
   enum class Kind : uint8_t { kValue, kPair, kVector, kAddress, kLabel, kFunction };
   Kind kind = Kind::kValue;
   bool optional = false;
-  bool plain = false;  // kVector: a plain register will do, as the vector modifier is optional
+  bool is_result = false;  // named d: a register, or the sink where bodies know it
+  bool plain = false;      // kVector: a plain register will do, as the vector modifier is optional
   std::optional<ValueType> type;   // the row's last type modifier where none is given
   std::optional<ValueType> right;  // of the second name of a pair
   bool coordinates = false;        // kAddress: a vector follows inside the brackets, of `right`

@@ -1,6 +1,8 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
 // The functions that device code calls and the driver provides: printf, assert, malloc, free.
+#include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdio>
 #include <cstring>
@@ -16,6 +18,11 @@ namespace nibble::emulator {
 namespace {
 
 constexpr uint64_t kTextLimit = 1 << 16;  // bytes of a string that is read from the device
+constexpr int kWidthLimit = 4096;         // of one directive of printf
+// The heap of kernels, of all devices together.
+constexpr uint64_t kHeapBytes = 1ull << 30;
+constexpr std::string_view kHeapLabel = "device malloc";
+std::atomic<uint64_t> heap_used{0};
 
 template <class F>
 void for_each_active(const Warp& warp, F f) {
@@ -103,17 +110,28 @@ class Printf {
     for (++i; i < text.size(); ++i) {
       const char c = text[i];
       if (c == '*') {
-        spec += std::to_string(static_cast<int32_t>(next(4)));
+        const auto width = static_cast<int32_t>(next(4));
+        spec += std::to_string(std::clamp(width, -kWidthLimit, kWidthLimit));
       } else if (c == 'l' || c == 'j' || c == 'z' || c == 't') {
         is_long = true;
       } else if (std::strchr("0123456789.-+ #h", c) != nullptr) {
         spec += c;  // h: the argument was promoted to int; the host's printf narrows it
       } else {
-        out += convert(spec, c, is_long);
+        out += is_modest(spec) ? convert(spec, c, is_long) : spec + c;
         return i + 1;
       }
     }
     return i;
+  }
+
+  // Whether no width or precision is beyond the limit.
+  static bool is_modest(const std::string& spec) {
+    int number = 0;
+    for (const char c : spec) {
+      number = c >= '0' && c <= '9' ? 10 * number + (c - '0') : 0;
+      if (number > kWidthLimit) return false;
+    }
+    return true;
   }
 
   std::string convert(std::string spec, char conversion, bool is_long) {
@@ -150,9 +168,9 @@ class Printf {
   }
 
   static std::string padded(const std::string& spec, const std::string& value) {
-    std::string out(value.size() + 512, '\0');
+    std::string out(value.size() + kWidthLimit + 1, '\0');
     const int size = format_into(out.data(), out.size(), spec + 's', value.c_str());
-    out.resize(static_cast<size_t>(std::max(size, 0)));
+    out.resize(std::min(out.size() - 1, static_cast<size_t>(std::max(size, 0))));
     return out;
   }
 
@@ -203,16 +221,30 @@ void assert_fail(Warp& warp, const CallSite& site) {
 void device_malloc(Warp& warp, const CallSite& site) {
   for_each_active(warp, [&](uint32_t lane) {
     const uint64_t size = parameter(warp, site, 0, lane);
-    return_value(warp, site, lane, warp.block().grid().memory.allocate(size, 16, "device malloc"));
+    uint64_t address = 0;
+    if (size <= kHeapBytes && heap_used.fetch_add(size) <= kHeapBytes - size) {
+      address = warp.block().grid().memory.allocate(size, 16, kHeapLabel);
+    }
+    if (size <= kHeapBytes && address == 0) heap_used.fetch_sub(size);
+    return_value(warp, site, lane, address);
   });
 }
 
 void device_free(Warp& warp, const CallSite& site) {
   for_each_active(warp, [&](uint32_t lane) {
     const uint64_t address = parameter(warp, site, 0, lane);
-    if (address == 0 || warp.block().grid().memory.free(address)) return;
+    if (address == 0) return;
+    GlobalMemory& memory = warp.block().grid().memory;
+    const GlobalMemory::Allocation* const allocation = memory.find(address, 1);
+    if (allocation != nullptr && allocation->label == kHeapLabel) {
+      const uint64_t size = allocation->size;
+      if (memory.free(address)) {
+        heap_used.fetch_sub(size);
+        return;
+      }
+    }
     warp.fault(Fault::Kind::kIllegalAddress,
-               "illegal address: free of " + hexadecimal(address) + ", which is no live allocation",
+               "illegal address: free of " + hexadecimal(address) + ", which malloc has not given",
                1u << lane);
   });
 }

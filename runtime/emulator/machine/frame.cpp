@@ -26,6 +26,7 @@ void Warp::start(const DecodedFunction& kernel, uint32_t lanes) {
   fragments_.clear();
   spare_frames_.clear();
   if (frames_.size() > 1) frames_.resize(1);  // the first is the kernel's
+  if (!frames_.empty()) frame_bytes_ = kernel.image.size();
   live_ = lanes;
   carry = 0;
   cluster_pending = 0;
@@ -60,6 +61,12 @@ Frame* Warp::push_frame(const DecodedFunction& function, Frame* caller) {
   }
   const bool is_new = frame == nullptr;
   if (is_new) {
+    constexpr size_t kMostBytes = size_t{512} << 20;
+    frame_bytes_ += function.image.size();
+    if (frame_bytes_ > kMostBytes) {
+      fault(Fault::Kind::kIllegalAddress,
+            "calls nested so deep that their registers take 512 MiB: " + function.name, active);
+    }
     frame = frames_.emplace_back(std::make_unique<Frame>()).get();
     frame->function = &function;
     const size_t size = function.image.size();

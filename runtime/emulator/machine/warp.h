@@ -211,6 +211,7 @@ class Warp {
   std::vector<Fragment> fragments_;
   std::vector<std::unique_ptr<Frame>> frames_;  // all that were made
   std::vector<Frame*> spare_frames_;
+  size_t frame_bytes_ = 0;  // of the registers in them
   Block& block_;
   uint32_t index_;
   uint32_t stack_bytes_ = 0;

@@ -237,7 +237,7 @@ Body store_of(const Inst& inst) {
 // --- Multiplication ---
 
 // Groups: mma, sync, aligned, layouts of A and B, shape, types of D, A, B, C, then others.
-constexpr int kMmaShape = 5, kMmaD = 6, kMmaA = 7, kMmaB = 8, kMmaC = 9, kMmaOption = 10;
+constexpr int kMmaShape = 5, kMmaD = 6, kMmaA = 7, kMmaB = 8, kMmaOption = 10;
 // Without types of A and B.
 constexpr int kHalfC = 7;
 

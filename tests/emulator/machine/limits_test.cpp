@@ -3,6 +3,8 @@
 // What a program may ask for: instructions of a launch, sizes that a declaration names.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/emulator/machine/machine.h"
 
 namespace nibble::emulator {
@@ -103,6 +105,120 @@ TEST(Limits, LocalMemoryOfTheDeepestPath) {
 
 TEST(Limits, VectorOfNoElements) {
   expect_refused(kernel("mov.b32 %r1, {}; ret;"), "a vector of no elements");
+}
+
+TEST(Limits, ResultsAreRegisters) {
+  const std::string no_register = "the result is no register", no_sink = "the sink _ cannot stand";
+  expect_refused(kernel("add.u32 5, %r1, %r2; ret;"), no_register);
+  expect_refused(kernel("mov.u32 %tid.x, %r2; ret;"), no_register);
+  expect_refused(kernel("mov.u64 5, %clock64; ret;"), no_register);
+  expect_refused(kernel("mov.u64 _, %clock64; ret;"), no_register);
+  expect_refused(kernel("mov.b64 {%r1, 7}, %rd1; ret;"), no_register);
+  expect_refused(kernel("add.u32 _, %r1, %r2; ret;"), no_sink);
+  expect_refused(kernel("add.u32 %r3, _, %r2; ret;"), no_sink);
+  expect_refused(kernel("mov.b64 %rd3, {_, %r2}; ret;"), no_sink);
+  expect_refused(kernel("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%r3, _}, [%rd1]; ret;"),
+                 no_sink);
+  EXPECT_EQ(error_of(kernel("mov.b64 {%r1, _}, %rd1; ret;")), "no error");
+  EXPECT_EQ(error_of(kernel("atom.global.add.u32 _, [%rd1], 1; ret;")), "no error");
+  EXPECT_EQ(error_of(kernel("ld.global.v2.u32 {_, %r3}, [%rd1]; ret;")), "no error");
+  EXPECT_EQ(error_of(kernel("shfl.sync.bfly.b32 _|%p1, %r3, 1, 31, -1; ret;")), "no error");
+}
+
+TEST(Limits, ElementsOfAMove) {
+  expect_refused(kernel("mov.b64 %rd3, {%h1, %h2, %h3}; ret;"), "3 elements do not divide");
+}
+
+TEST(Limits, TimersOf128Bits) {
+  expect_refused(kernel("mov.b128 %q1, %clock64; ret;"), "at most 64 bits");
+}
+
+constexpr const char* kPrintf = R"(
+.extern .func (.param .b32 d) vprintf(.param .b64 f, .param .b64 v);
+.global .align 1 .b8 star[6] = {37, 42, 115, 10, 0};
+.global .align 1 .b8 wide[16] = {37, 50, 48, 48, 48, 48, 48, 48, 48, 48, 48, 115, 10, 0};
+)";
+
+// printf("%*s\n", 2000000000, ""), printf("%2000000000s\n", "")
+TEST(Limits, WidthsOfPrintf) {
+  const std::string body = R"(
+.local .align 8 .b8 v[16];
+.param .b64 f; .param .b64 a; .param .b32 d;
+mov.u64 %rd3, star+4;
+mov.u32 %r5, 2000000000;
+st.local.u32 [v], %r5;
+st.local.u64 [v+8], %rd3;
+mov.u64 %rd5, v;
+cvta.local.u64 %rd5, %rd5;
+mov.u64 %rd4, star;
+st.param.b64 [f], %rd4;
+st.param.b64 [a], %rd5;
+call.uni (d), vprintf, (f, a);
+ld.param.b32 %r6, [d];
+st.global.u32 [%rd1], %r6;
+mov.u64 %rd4, wide;
+st.param.b64 [f], %rd4;
+st.local.u64 [v], %rd3;
+call.uni (d), vprintf, (f, a);
+ret;)";
+  Machine machine("sm_90a");
+  ASSERT_TRUE(machine.load(kernel(body, kPrintf))) << machine.error;
+  const uint64_t out = machine.buffer(std::vector<uint32_t>(1));
+  const auto fault = machine.run("test", {1, 1, 1}, {1, 1, 1}, {out, 0});
+  EXPECT_FALSE(fault) << fault->report;
+  EXPECT_EQ(machine.read<uint32_t>(out, 1)[0], 4097u);  // the width's limit, the end of the line
+}
+
+constexpr const char* kHeap = R"(
+.extern .func (.param .b64 p) malloc(.param .b64 n);
+.extern .func free(.param .b64 p);
+)";
+
+TEST(Limits, FreeOfWhatMallocHasNotGiven) {
+  Machine machine("sm_90a");
+  ASSERT_TRUE(
+      machine.load(kernel(".param .b64 p; st.param.b64 [p], %rd1; call free, (p); ret;", kHeap)))
+      << machine.error;
+  const uint64_t out = machine.buffer(std::vector<uint32_t>(1));
+  const auto fault = machine.run("test", {1, 1, 1}, {1, 1, 1}, {out, 0});
+  ASSERT_TRUE(fault.has_value());
+  EXPECT_NE(fault->report.find("which malloc has not given"), std::string::npos) << fault->report;
+  EXPECT_NE(machine.memory.find(out, 4), nullptr);
+}
+
+// The heap ends: 32 threads ask for 128 MiB each.
+TEST(Limits, HeapOfKernels) {
+  const std::string body = R"(
+.param .b64 n; .param .b64 p;
+st.param.b64 [n], 134217728;
+call (p), malloc, (n);
+ld.param.b64 %rd3, [p];
+mul.wide.u32 %rd4, %r4, 8;
+add.u64 %rd4, %rd4, %rd1;
+st.global.u64 [%rd4], %rd3;
+.param .b64 q;
+st.param.b64 [q], %rd3;
+call free, (q);
+ret;)";
+  Machine machine("sm_90a");
+  ASSERT_TRUE(machine.load(kernel(body, kHeap))) << machine.error;
+  const uint64_t out = machine.buffer(std::vector<uint64_t>(32));
+  for (int run = 0; run < 2; ++run) {  // what was freed is there again
+    const auto fault = machine.run("test", {1, 1, 1}, {32, 1, 1}, {out, 0});
+    EXPECT_FALSE(fault) << fault->report;
+    const auto got = machine.read<uint64_t>(out, 32);
+    EXPECT_EQ(std::count(got.begin(), got.end(), 0u), 25) << run;
+  }
+}
+
+// Each call's frame has 8 MiB.
+TEST(Limits, RecursionWithManyRegisters) {
+  const std::string before = ".func f { .reg .b64 %x<32768>; call f; ret; }\n";
+  Machine machine("sm_90a");
+  ASSERT_TRUE(machine.load(kernel("call f; ret;", before))) << machine.error;
+  const auto fault = machine.run("test", {1, 1, 1}, {1, 1, 1}, {0, 0});
+  ASSERT_TRUE(fault.has_value());
+  EXPECT_NE(fault->report.find("take 512 MiB"), std::string::npos) << fault->report;
 }
 
 TEST(Limits, OffsetsThatWrap) {
