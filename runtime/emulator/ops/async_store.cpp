@@ -149,10 +149,10 @@ struct Builder {
   }
   template <ReduceType type>
   void release(const char* types) {
-    rows.push_back({std::string("red.async{.mmio}.release.{gpu,sys}{.global}.add.") +
-                        types + " [a], b",
-                    {100},
-                    add_release<type>});
+    rows.push_back(
+        {std::string("red.async{.mmio}.release.{gpu,sys}{.global}.add.") + types + " [a], b",
+         {100},
+         add_release<type>});
   }
 };
 

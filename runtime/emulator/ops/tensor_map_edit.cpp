@@ -30,8 +30,7 @@ std::byte* place(const Origin& origin, const Inst& inst) {
   if (inst.space == Space::kGlobal || (inst.space == Space::kGeneric && !in_window)) {
     return global_place(origin, address, TensorMap::kBytes, Access::kWrite);
   }
-  const SharedPlace at =
-      shared_place(origin, address, TensorMap::kBytes, TensorMap::kAlign, true);
+  const SharedPlace at = shared_place(origin, address, TensorMap::kBytes, TensorMap::kAlign, true);
   warp.block().cluster().order().access(warp, *at.block, at.offset, TensorMap::kBytes,
                                         Access::kWrite);
   mark_shared(at, TensorMap::kBytes);

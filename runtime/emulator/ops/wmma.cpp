@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "runtime/emulator/isa/rows.h"
 #include "runtime/emulator/machine/access.h"
@@ -261,6 +262,24 @@ uint32_t widened(uint64_t half) {
 }
 uint32_t narrowed(uint32_t single) { return to_half<Half>(std::bit_cast<float>(single)).bits; }
 
+// Of tf32 four columns of A at a time, as the hardware does in wmma but not in mma.sync.
+void multiply_in_steps(tensor::Multiply shape, const uint32_t* a, const uint32_t* b, uint32_t* d) {
+  constexpr uint32_t kStep = 4;
+  if (shape.a != Format::kTf32) return tensor::multiply(shape, a, b, nullptr, nullptr, d);
+  const uint32_t k = std::exchange(shape.k, kStep);
+  std::array<uint32_t, kMostElements> step_a, step_b;
+  auto cut = [&](const uint32_t* from, uint32_t rows, uint32_t first, uint32_t* to) {
+    for (uint32_t row = 0; row < rows; ++row) {
+      std::copy_n(from + row * k + first, kStep, to + row * kStep);
+    }
+  };
+  for (uint32_t first = 0; first < k; first += kStep) {
+    cut(a, shape.m, first, step_a.data());
+    cut(b, shape.n, first, step_b.data());
+    tensor::multiply(shape, step_a.data(), step_b.data(), nullptr, nullptr, d);
+  }
+}
+
 void run(Warp& warp, const Inst& inst, const Multiplication& wmma) {
   if (!gather_warp(warp)) return;
   Codes a{}, b{}, c{};
@@ -288,7 +307,7 @@ void run(Warp& warp, const Inst& inst, const Multiplication& wmma) {
   shape.arithmetic = mma_arithmetic(warp, dense(wmma.a.format), false);
   shape.saturates = wmma.saturates;
   shape.conjunction = wmma.conjunction;
-  tensor::multiply(shape, codes_a.data(), codes_b.data(), nullptr, nullptr, codes_d.data());
+  multiply_in_steps(shape, codes_a.data(), codes_b.data(), codes_d.data());
   for (size_t i = 0; i < c.size(); ++i) {
     const bool narrows = is_mixed && wmma.d.format == Format::kF16;
     c[i] = narrows ? narrowed(codes_d[i]) : codes_d[i];
