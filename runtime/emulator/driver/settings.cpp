@@ -97,14 +97,16 @@ EnvironmentSettings read_environment() {
       result.machine.check_uninitialized = true;
     } else if (check == "tensor-fences") {
       result.machine.check_tensor_fences = true;
+    } else if (check == "tensor-waits") {
+      result.machine.check_tensor_waits = true;
     } else if (check == "order") {
       result.machine.report = nullptr;
     } else if (check == "no-order") {
       result.machine.check_order = false;
     } else {
       result.error = "NIBBLE_EMULATOR_CHECK: '" + std::string(check) +
-                     "' is no check; there are 'order', 'no-order', 'uninitialized' and "
-                     "'tensor-fences'";
+                     "' is no check; there are 'order', 'no-order', 'uninitialized', "
+                     "'tensor-fences' and 'tensor-waits'";
     }
   }
   const std::string_view tensor = variable("NIBBLE_EMULATOR_TENSOR");

@@ -6,7 +6,8 @@
 //   NIBBLE_EMULATOR_CHECK     comma-separated: "order" ends launches with races and missing waits,
 //                             which are only reported else, "no-order" does not look for them,
 //                             "uninitialized" reports reads of bytes that were never written,
-//                             "tensor-fences" asks for every tcgen05.fence
+//                             "tensor-fences" asks for every tcgen05.fence, "tensor-waits" for
+//                             tcgen05.wait::ld before the first use of what was loaded
 //   NIBBLE_EMULATOR_SEED      draws the order of warps and of asynchronous work; 0: plain turns
 //   NIBBLE_EMULATOR_SEEDS     runs each launch with so many seeds, from NIBBLE_EMULATOR_SEED on
 //   NIBBLE_EMULATOR_LIMIT     warp instructions after which a launch ends with a fault; 0: none

@@ -208,7 +208,8 @@ void report(Warp& warp, const Inst& inst, const Inst& producer) {
 
 // The body of an instruction that may read what is still written.
 void check_then_run(Warp& warp, const Inst& inst) {
-  const auto& check = warp.block().grid().code.pending_checks.at(inst.id);
+  const Program::Code& code = warp.block().grid().code;
+  const auto& check = code.pending_checks[code.pending_index[inst.id]];
   for (const Inst* const producer : warp.unfinished) {
     if (std::find(check.producers.begin(), check.producers.end(), producer) !=
         check.producers.end()) {
@@ -227,15 +228,16 @@ void check_pending(const Function& source, DecodedFunction& out, Program::Code& 
   for (size_t i = 0; i < reads.size(); ++i) {
     if (reads[i].empty()) continue;
     Inst& inst = out.body[i];
-    Program::Code::PendingCheck& check = code.pending_checks[inst.id];
+    code.pending_index.resize(code.instructions.size());
+    code.pending_index[inst.id] = static_cast<uint32_t>(code.pending_checks.size());
+    Program::Code::PendingCheck& check = code.pending_checks.emplace_back();
     check.body = std::exchange(inst.body, check_then_run);
     for (const uint32_t producer : reads[i]) check.producers.push_back(&out.body[producer]);
   }
 }
 
 void begin_pending(Warp& warp, const Inst& inst) {
-  const Grid& grid = warp.block().grid();
-  if (grid.code.pending_checks.empty() || !grid.settings.check_order) return;
+  if (warp.block().grid().code.pending_checks.empty()) return;
   if (std::find(warp.unfinished.begin(), warp.unfinished.end(), &inst) == warp.unfinished.end()) {
     warp.unfinished.push_back(&inst);
   }

@@ -6,6 +6,9 @@
 // along all paths, through mov, to the next wait. An instruction that may read one gets a body that
 // looks, when executed, whether its warp has executed the producer and no wait since. Functions
 // without producers, and instructions that wait as they should, cost nothing.
+//
+// For tcgen05.ld that is done on request: hardware keeps the dependency, and compilers move uses
+// before the wait.
 #pragma once
 
 #include "runtime/emulator/machine/code.h"

@@ -101,7 +101,8 @@ struct Program::Code {
     Body body = nullptr;  // what it does
     std::vector<const Inst*> producers;
   };
-  std::map<uint32_t, PendingCheck> pending_checks;  // by Inst::id
+  std::vector<PendingCheck> pending_checks;
+  std::vector<uint32_t> pending_index;  // of pending_checks, by Inst::id
   Target target;
   // Differs from that of every other program of the process, also of those unloaded.
   const uint64_t serial = next_serial();
