@@ -54,9 +54,10 @@ size_t written_operands(const Row& row) {
   if (begin == std::string::npos) return 0;
   const std::string_view operands = std::string_view(row.spelling).substr(begin + 1);
   if (operands.starts_with("{d}, d")) return 2;
-  const bool is_written = operands.starts_with("{d}") || operands == "d" ||
-                          operands.starts_with("d,") || operands.starts_with("d|") ||
-                          operands.starts_with("d:") || operands.starts_with("d?");
+  const bool is_written = operands.starts_with("{d}") || operands.starts_with("{d:") ||
+                          operands == "d" || operands.starts_with("d,") ||
+                          operands.starts_with("d|") || operands.starts_with("d:") ||
+                          operands.starts_with("d?");
   return is_written ? 1 : 0;
 }
 

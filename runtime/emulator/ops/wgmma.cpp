@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/emulator/isa/pending.h"
 #include "runtime/emulator/isa/rows.h"
 #include "runtime/emulator/machine/access.h"
 #include "runtime/emulator/machine/async.h"
@@ -184,6 +185,7 @@ void issue(Warp& warp, const Inst& inst, const Wgmma& wgmma) {
   const Issued issued =
       cluster.async().issue(std::make_unique<Multiplication>(warp, inst, wgmma), &warp);
   warp.multiplications.add(issued, kAllLanes);
+  begin_pending(warp, inst);
   if (warp.block().grid().settings.seed == 0) cluster.async().finish(issued);
 }
 
@@ -198,6 +200,8 @@ void commit_group(Warp& warp, const Inst&) {
 void wait_group(Warp& warp, const Inst& inst) {
   if (!gather_warp(warp)) return;
   warp.multiplications.wait(warp, kAllLanes, static_cast<uint32_t>(inst.arg[0].immediate));
+  // Also of groups that may still be pending: the pass at load takes any wait for one of all.
+  end_pending(warp, "wgmma");
 }
 Body wait_group_of(const Inst& inst) { return inst.arg[0].is_constant ? wait_group : nullptr; }
 

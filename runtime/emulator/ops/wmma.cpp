@@ -34,7 +34,7 @@ constexpr uint32_t kTileRows = 16, kTileColumns = 8;
 constexpr uint32_t kMostElements = 8 * 128;  // of b1
 
 // One matrix of a wmma: rows along m (n of B), columns along k (n of C).
-struct Fragment {
+struct WmmaMatrix {
   MmaShape shape;
   Role role = Role::kA;
   Format format = Format::kF16;
@@ -71,11 +71,11 @@ struct Fragment {
   }
 };
 
-using Codes = std::array<uint64_t, kMostElements>;  // row-major by Fragment's rows and columns
+using Codes = std::array<uint64_t, kMostElements>;  // row-major by WmmaMatrix's rows and columns
 
 uint64_t mask_of(uint32_t bits) { return bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1; }
 
-void read_fragment(Warp& warp, const Arg* args, const Fragment& fragment, Codes& codes) {
+void read_fragment(Warp& warp, const Arg* args, const WmmaMatrix& fragment, Codes& codes) {
   const uint32_t bits = fragment.bits(), each = std::max(32 / bits, 1u);
   for (uint32_t i = 0; i < fragment.count(); ++i) {
     for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
@@ -86,7 +86,7 @@ void read_fragment(Warp& warp, const Arg* args, const Fragment& fragment, Codes&
   }
 }
 
-void write_fragment(Warp& warp, const Arg* args, const Fragment& fragment, const Codes& codes) {
+void write_fragment(Warp& warp, const Arg* args, const WmmaMatrix& fragment, const Codes& codes) {
   const uint32_t bits = fragment.bits(), each = std::max(32 / bits, 1u);
   for (uint32_t r = 0; r < fragment.registers(); ++r) {
     if (args[r].offset == kNoArg) continue;
@@ -117,7 +117,7 @@ struct Stored {
              std::string("the lanes of the warp differ in the ") + what, warp.active);
 }
 
-Stored stored(Warp& warp, const Fragment& fragment, bool is_by_line, const Arg& address,
+Stored stored(Warp& warp, const WmmaMatrix& fragment, bool is_by_line, const Arg& address,
               const Arg& stride) {
   Stored at;
   at.address = address_in(warp, address, 0);
@@ -160,7 +160,7 @@ std::byte* line_at(Warp& warp, const Inst& inst, const Stored& at, uint32_t line
 
 // Calls f(line's bytes, element along it, code in `codes`) for every element.
 template <class F>
-void for_each_stored(Warp& warp, const Inst& inst, const Fragment& fragment, const Stored& at,
+void for_each_stored(Warp& warp, const Inst& inst, const WmmaMatrix& fragment, const Stored& at,
                      bool is_by_line, Access access, Codes& codes, F f) {
   for (uint32_t line = 0; line < at.lines; ++line) {
     std::byte* const bytes = line_at(warp, inst, at, line, access);
@@ -182,7 +182,7 @@ struct Family {
 };
 
 template <const Family& kFamily, Role kRole>
-Fragment fragment_in_memory(const Inst& inst) {
+WmmaMatrix fragment_in_memory(const Inst& inst) {
   return {kFamily.shapes[inst.choice[kMemoryShape]], kRole,
           kFamily.formats[inst.choice[kMemoryType]]};
 }
@@ -195,7 +195,7 @@ constexpr bool is_by_line(const Inst& inst, Role role, bool column_only) {
 template <const Family& kFamily, Role kRole, bool kColumnOnly>
 void load(Warp& warp, const Inst& inst) {
   if (!gather_warp(warp)) return;
-  const Fragment fragment = fragment_in_memory<kFamily, kRole>(inst);
+  const WmmaMatrix fragment = fragment_in_memory<kFamily, kRole>(inst);
   const uint32_t count = fragment.registers(), bits = fragment.bits();
   const bool by_line = is_by_line(inst, kRole, kColumnOnly);
   const Stored at = stored(warp, fragment, by_line, inst.arg[count], inst.arg[count + 1]);
@@ -212,7 +212,7 @@ void load(Warp& warp, const Inst& inst) {
 template <const Family& kFamily>
 void store(Warp& warp, const Inst& inst) {
   if (!gather_warp(warp)) return;
-  const Fragment fragment = fragment_in_memory<kFamily, Role::kC>(inst);
+  const WmmaMatrix fragment = fragment_in_memory<kFamily, Role::kC>(inst);
   const uint32_t count = fragment.registers(), bytes = fragment.bits() / 8;
   const bool by_line = is_by_line(inst, Role::kC, false);
   const Stored at = stored(warp, fragment, by_line, inst.arg[0], inst.arg[count + 1]);
@@ -243,7 +243,7 @@ constexpr int kMmaShape = 5, kMmaD = 6, kMmaA = 7, kMmaB = 8, kMmaOption = 10;
 constexpr int kHalfC = 7;
 
 struct Multiplication {
-  Fragment a, b, c, d;
+  WmmaMatrix a, b, c, d;
   bool saturates = false;
   bool conjunction = false;
 
@@ -262,21 +262,20 @@ uint32_t widened(uint64_t half) {
 }
 uint32_t narrowed(uint32_t single) { return to_half<Half>(std::bit_cast<float>(single)).bits; }
 
-// Of tf32 four columns of A at a time, as the hardware does in wmma but not in mma.sync.
+// tf32, the first four along k and then the others: ptxas makes two instructions of it.
 void multiply_in_steps(tensor::Multiply shape, const uint32_t* a, const uint32_t* b, uint32_t* d) {
+  if (shape.a != Format::kTf32 || shape.arithmetic == tensor::Arithmetic::kExact) {
+    return tensor::multiply(shape, a, b, nullptr, nullptr, d);
+  }
   constexpr uint32_t kStep = 4;
-  if (shape.a != Format::kTf32) return tensor::multiply(shape, a, b, nullptr, nullptr, d);
   const uint32_t k = std::exchange(shape.k, kStep);
-  std::array<uint32_t, kMostElements> step_a, step_b;
-  auto cut = [&](const uint32_t* from, uint32_t rows, uint32_t first, uint32_t* to) {
-    for (uint32_t row = 0; row < rows; ++row) {
-      std::copy_n(from + row * k + first, kStep, to + row * kStep);
-    }
-  };
+  std::array<uint32_t, 16 * kStep> part_a{}, part_b{};
   for (uint32_t first = 0; first < k; first += kStep) {
-    cut(a, shape.m, first, step_a.data());
-    cut(b, shape.n, first, step_b.data());
-    tensor::multiply(shape, step_a.data(), step_b.data(), nullptr, nullptr, d);
+    for (uint32_t i = 0; i < part_a.size(); ++i) {
+      part_a[i] = a[i / kStep * k + first + i % kStep];
+      part_b[i] = b[i / kStep * k + first + i % kStep];
+    }
+    tensor::multiply(shape, part_a.data(), part_b.data(), nullptr, nullptr, d);
   }
 }
 

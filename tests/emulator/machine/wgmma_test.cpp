@@ -118,6 +118,15 @@ TEST(Wgmma, ReadsUntilItIsWaitedFor) {
   }
 }
 
+TEST(Wgmma, ResultsNeedAWait) {
+  const std::string body = std::string(kFill) + kProxy + kBarrier + kDescriptors + kFence +
+                           kMultiply + kCommit + kStore + kWait;
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    expect_fault(run_with(seed, body), Fault::Kind::kRace,
+                 {"missing wgmma.wait_group", "wgmma.mma_async", "st.global"});
+  }
+}
+
 TEST(Wgmma, NeedsAFence) {
   const std::string body =
       std::string(kFill) + kProxy + kBarrier + kDescriptors + kMultiply + kCommit + kWait;
