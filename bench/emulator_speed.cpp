@@ -3,6 +3,8 @@
 // How fast the emulator executes: warp instructions per second of loops written in PTX, run through
 // the Driver API, and elements per second of the quantize kernel. Each measurement is a process of
 // its own, since the emulator reads its number of threads once.
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -31,6 +33,9 @@ struct Settings {
   int64_t rows = 256, columns = 4096;
   int threads = static_cast<int>(std::thread::hardware_concurrency());
   std::string library = NIBBLE_EMULATOR_LIBRARY;
+  bool counts = false;  // every other launch of a process with its counters on
+
+  int launches() const { return counts ? 2 * samples : samples; }  // after the first
 };
 
 constexpr int kBlocks = 16;
@@ -180,6 +185,20 @@ std::vector<double> time_launches(int count, const std::function<void()>& launch
   return times;
 }
 
+// Turns the emulator's counters on for every other call, which the launch behind it is.
+void alternate_counters(const Settings& settings) {
+  static void* const library = dlopen(settings.library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  static auto* const enable = reinterpret_cast<void (*)(int)>(
+      library == nullptr ? nullptr : dlsym(library, "nibble_emulator_counters_enable"));
+  static bool enabled = true;
+  if (enable == nullptr) {
+    std::fprintf(stderr, "%s has no counters\n", settings.library.c_str());
+    std::exit(1);
+  }
+  enabled = !enabled;
+  enable(enabled ? 1 : 0);
+}
+
 std::vector<double> run_loop(const Settings& settings, const Loop& loop) {
   const auto driver = require(DriverApi::load(settings.library));
   const auto check = [&](CUresult result, const char* call) {
@@ -199,7 +218,8 @@ std::vector<double> run_loop(const Settings& settings, const Loop& loop) {
         "cuMemsetD32Async");
   int iterations = settings.iterations;
   void* parameters[] = {&data, &iterations};
-  return time_launches(settings.samples, [&] {
+  return time_launches(settings.launches(), [&] {
+    if (settings.counts) alternate_counters(settings);
     check(driver->cuLaunchKernel(function, kBlocks, 1, 1, kBlockThreads, 1, 1, 0, nullptr,
                                  parameters, nullptr),
           "cuLaunchKernel");
@@ -239,29 +259,48 @@ std::vector<double> run_quantize(const Settings& settings, const std::string& ta
   request.x = {x.address(), DataType::kBf16, rows, columns, 0};
   request.y = {codes.address(), scales.address(), amax.address(), ScaleLayout::k128x4, 0, 0};
   request.amax_given = true;
-  return time_launches(settings.samples, [&] {
+  return time_launches(settings.launches(), [&] {
+    if (settings.counts) alternate_counters(settings);
     require(quantize(context, request));
     require(context.synchronize());
   });
 }
 
+using Run = std::function<std::vector<double>(const Settings&)>;
+
 struct Measured {
   std::vector<double> wall, cpu;  // seconds of a launch
   std::vector<double> spread;     // CPU of all threads over that of the launching one
-  double instructions = 0;        // of a launch, as the emulator counted them
 };
 
-Measured measure(const Settings& settings, const std::string& target, int threads,
-                 const std::function<std::vector<double>()>& run) {
-  const ChildOutput output = in_child({{"NIBBLE_EMULATOR_THREADS", std::to_string(threads)},
-                                       {"NIBBLE_EMULATOR_DEVICES", target},
-                                       {"NIBBLE_EMULATOR_COUNTERS", "1"}},
-                                      run);
+Measured measure(const Settings& settings, const std::string& target, int threads, const Run& run) {
+  const ChildOutput output = in_child(
+      {{"NIBBLE_EMULATOR_THREADS", std::to_string(threads)}, {"NIBBLE_EMULATOR_DEVICES", target}},
+      [&] { return run(settings); });
   Measured measured;
   for (size_t i = 0; i < output.numbers.size(); i += 3) {
     measured.wall.push_back(output.numbers[i]);
     measured.cpu.push_back(output.numbers[i + 1]);
     measured.spread.push_back(output.numbers[i + 1] / output.numbers[i + 2]);
+  }
+  return measured;
+}
+
+// On one thread, launches with and without counters in turn.
+struct Counted {
+  std::vector<double> with, without;  // seconds of CPU
+  double instructions = 0;            // of a launch, as the emulator counted them
+};
+
+Counted count(Settings settings, const std::string& target, const Run& run) {
+  settings.counts = true;
+  const ChildOutput output = in_child({{"NIBBLE_EMULATOR_THREADS", "1"},
+                                       {"NIBBLE_EMULATOR_DEVICES", target},
+                                       {"NIBBLE_EMULATOR_COUNTERS", "1"}},
+                                      [&] { return run(settings); });
+  Counted counted;
+  for (size_t i = 0; i < output.numbers.size(); i += 3) {
+    (i % 2 == 0 ? counted.with : counted.without).push_back(output.numbers[i + 1]);
   }
   constexpr std::string_view kBefore = "nibble emulator: ";
   const size_t counter = output.messages.rfind(kBefore);
@@ -269,9 +308,9 @@ Measured measure(const Settings& settings, const std::string& target, int thread
     std::fprintf(stderr, "the emulator printed no counters:\n%s\n", output.messages.c_str());
     std::exit(1);
   }
-  measured.instructions = std::strtod(output.messages.c_str() + counter + kBefore.size(), nullptr) /
-                          (settings.samples + 1);
-  return measured;
+  counted.instructions = std::strtod(output.messages.c_str() + counter + kBefore.size(), nullptr) /
+                         (settings.launches() + 1);
+  return counted;
 }
 
 // The body's kinds of work for 32 lanes, compiled by the host's compiler: what an emulator with no
@@ -339,6 +378,17 @@ void add_lines(const std::string& name, const std::string& unit, double work, co
               .at_least = 0.8 * threads});
 }
 
+void add_counted(const std::string& name, const std::string& unit, double work,
+                 const Counted& counted, Report& report) {
+  const std::string without = name + ", 1 thread, counters off in turn";
+  report.add({.label = without, .unit = unit, .samples = rates(work, counted.without)});
+  report.add({.label = name + ", 1 thread, counters on in turn",
+              .unit = unit,
+              .samples = rates(work, counted.with),
+              .baseline = without,
+              .ratio_at_least = 1 / 1.1});
+}
+
 int run(int argc, char** argv) {
   Settings settings;
   Report report("emulator_speed");
@@ -362,25 +412,29 @@ int run(int argc, char** argv) {
   report.add({.label = native, .unit = unit, .samples = ceiling});
   for (const Loop& loop : {kAluLoop, kMemoryLoop}) {
     const std::string target = "sm_90a";
-    const auto run_it = [&] { return run_loop(settings, loop); };
+    const Run run_it = [&](const Settings& how) { return run_loop(how, loop); };
     const Measured alone = measure(settings, target, 1, run_it);
     const Measured together = measure(settings, target, settings.threads, run_it);
+    const Counted counted = count(settings, target, run_it);
     const double expected = warp_instructions(loop, settings.iterations);
-    if (alone.instructions != expected || together.instructions != expected) {
+    if (counted.instructions != expected) {
       std::fprintf(stderr, "%s: %.0f warp instructions of a launch, the emulator counted %.0f\n",
-                   loop.name, expected, alone.instructions);
+                   loop.name, expected, counted.instructions);
       return 1;
     }
     add_lines(loop.name, unit, expected, alone, together, settings.threads,
               loop.name == kAluLoop.name ? 15 : kNone, native, report);
+    add_counted(loop.name, unit, expected, counted, report);
   }
   for (const std::string& target : {std::string("sm_90a"), std::string("sm_100a")}) {
-    const auto run_it = [&] { return run_quantize(settings, target); };
+    const Run run_it = [&](const Settings& how) { return run_quantize(how, target); };
     const Measured alone = measure(settings, target, 1, run_it);
     const Measured together = measure(settings, target, settings.threads, run_it);
+    const Counted counted = count(settings, target, run_it);
     const std::string name = "quantize " + target;
-    add_lines(name, unit, alone.instructions, alone, together, settings.threads, kNone, native,
+    add_lines(name, unit, counted.instructions, alone, together, settings.threads, kNone, native,
               report);
+    add_counted(name, unit, counted.instructions, counted, report);
     report.add(
         {.label = name + ", 1 thread, per core",
          .unit = "M elements/s",

@@ -13,7 +13,8 @@ namespace nibble::emulator {
 namespace {
 
 constexpr size_t kWorst = 8;
-constexpr uint64_t kWarpgroup = 4;  // warps
+// Warps that multiply together: each reads its rows of A, and all of B, which counts once.
+constexpr uint64_t kWarpgroup = 4;
 
 // Of an instruction that was executed; copied, as the program may be unloaded before the report.
 struct Described {
@@ -88,6 +89,12 @@ void CounterTable::Entry::add_instruction(uint32_t id, KernelSummary& summary) c
   summary.global[kind].add(counts.global);
   summary.shared[kind].add(counts.shared);
   summary.async[kind].add(counts.async);
+  if (described.kind == InstClass::kWgmma) {
+    const MmaSpelling spelling = mma_spelling(opcode_of(described.text));
+    const uint64_t again = counts.async.operations - counts.async.operations / kWarpgroup;
+    uint64_t& read = summary.async[kind].shared_read;
+    read -= std::min(read, again * spelling.b_bytes());
+  }
   add_l2(id, summary);
   const SharedCounts& shared = counts.shared;
   if (shared.wavefronts > shared.least) {

@@ -238,6 +238,17 @@ std::string_view opcode_of(std::string_view text) {
   return text.substr(0, text.find_first_of(" ;"));
 }
 
+uint64_t MmaSpelling::b_bytes() const {
+  const std::string_view b = std::string_view(types).substr(types.rfind('.') + 1);
+  if (b.starts_with('e')) return uint64_t{n} * k;  // e4m3, e5m2
+  uint64_t bits = 0;
+  const size_t digit = b.find_first_of("0123456789");
+  if (digit != std::string_view::npos) {
+    std::from_chars(b.data() + digit, b.data() + b.size(), bits);
+  }
+  return uint64_t{n} * k * bits / 8;
+}
+
 MmaSpelling mma_spelling(std::string_view opcode) {
   MmaSpelling spelling;
   find_modifier(opcode, [&](std::string_view modifier) {

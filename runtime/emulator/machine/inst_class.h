@@ -73,6 +73,7 @@ std::string_view opcode_of(std::string_view text);
 struct MmaSpelling {
   uint32_t m = 0, n = 0, k = 0;  // zero where a descriptor says it
   std::string types;             // "f32.f16.f16.f32", "kind::mxf4"
+  uint64_t b_bytes() const;      // of types D, A, B
 };
 MmaSpelling mma_spelling(std::string_view opcode);
 
