@@ -187,16 +187,16 @@ std::vector<double> time_launches(int count, const std::function<void()>& launch
 
 // Turns the emulator's counters on for every other call, which the launch behind it is.
 void alternate_counters(const Settings& settings) {
-  static void* const library = dlopen(settings.library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  static auto* const enable = reinterpret_cast<void (*)(int)>(
-      library == nullptr ? nullptr : dlsym(library, "nibble_emulator_counters_enable"));
+  static void* const kLibrary = dlopen(settings.library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  static auto* const kEnable = reinterpret_cast<void (*)(int)>(
+      kLibrary == nullptr ? nullptr : dlsym(kLibrary, "nibble_emulator_counters_enable"));
   static bool enabled = true;
-  if (enable == nullptr) {
+  if (kEnable == nullptr) {
     std::fprintf(stderr, "%s has no counters\n", settings.library.c_str());
     std::exit(1);
   }
   enabled = !enabled;
-  enable(enabled ? 1 : 0);
+  kEnable(enabled ? 1 : 0);
 }
 
 std::vector<double> run_loop(const Settings& settings, const Loop& loop) {

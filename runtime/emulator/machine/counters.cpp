@@ -119,20 +119,36 @@ uint32_t wavefronts_of_phase(uint32_t lanes, const uint64_t* addresses, Phase ph
   return most;
 }
 
-void count_shared(SharedCounts& counts, uint32_t lanes, const uint64_t* addresses, uint32_t bytes) {
-  const Phase phase = phase_of(bytes);
-  const uint32_t together = phase.lanes == kWarpSize ? kAllLanes : (1u << phase.lanes) - 1;
-  for (uint32_t from = 0; from < kWarpSize; from += phase.lanes) {
-    const uint32_t these = lanes & together << from;
+// kTogether: the phase's lanes, known at compile time, so that the inner loop vectorises.
+template <uint32_t kTogether>
+void count_phases(SharedCounts& counts, uint32_t lanes, const uint64_t* addresses, int shift) {
+  constexpr uint32_t kAll = kTogether == kWarpSize ? kAllLanes : (1u << kTogether) - 1;
+  for (uint32_t from = 0; from < kWarpSize; from += kTogether) {
+    const uint32_t these = lanes & kAll << from;
     if (these == 0) continue;
     uint32_t positions = 0;
-    for (uint32_t lane = from; lane < from + phase.lanes; ++lane) {
-      positions |= (lanes >> lane & 1) << (addresses[lane] >> phase.shift & (phase.lanes - 1));
+    for (uint32_t lane = from; lane < from + kTogether; ++lane) {
+      const uint32_t unit = static_cast<uint32_t>(addresses[lane]) >> shift;
+      positions |= (lanes >> lane & 1) << (unit & (kTogether - 1));
     }
     ++counts.least;
     counts.wavefronts += std::popcount(positions) == std::popcount(these)
                              ? 1
-                             : wavefronts_of_phase(these, addresses, phase);
+                             : wavefronts_of_phase(these, addresses, {kTogether, shift});
+  }
+}
+
+void count_shared(SharedCounts& counts, uint32_t lanes, const uint64_t* addresses, uint32_t bytes) {
+  const Phase phase = phase_of(bytes);
+  switch (phase.lanes) {
+    case 32:
+      return count_phases<32>(counts, lanes, addresses, phase.shift);
+    case 16:
+      return count_phases<16>(counts, lanes, addresses, phase.shift);
+    case 8:
+      return count_phases<8>(counts, lanes, addresses, phase.shift);
+    default:  // 32 bytes a lane
+      return count_phases<4>(counts, lanes, addresses, phase.shift);
   }
 }
 

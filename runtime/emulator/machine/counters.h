@@ -8,10 +8,10 @@
 // warp's and a cluster's pointer is null.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 #include "runtime/emulator/isa/isa.h"
@@ -63,7 +63,9 @@ struct InstCounts {
 struct MmaIssue {
   uint32_t id = 0;  // of the instruction
   uint32_t m = 0, n = 0, k = 0;
-  auto operator<=>(const MmaIssue&) const = default;
+  bool operator<(const MmaIssue& other) const {
+    return std::tie(id, m, n, k) < std::tie(other.id, other.m, other.n, other.k);
+  }
 };
 
 struct Counters {

@@ -137,7 +137,7 @@ TEST(Environment, Counters) {
 }
 
 nlohmann::json take_json(const fs::path& path) {
-  const nlohmann::json json = nlohmann::json::parse(std::ifstream(path), nullptr, false);
+  nlohmann::json json = nlohmann::json::parse(std::ifstream(path), nullptr, false);
   fs::remove(path);
   return json;
 }

@@ -397,6 +397,42 @@ setp.lt.u32 %p1, %r5, 3;
   EXPECT_EQ(mma.flops(), 2u * 16 * 8 * 16 * 6);
 }
 
+// Four warps' instructions are one multiplication: A once in quarters, B once.
+TEST(Counters, MultiplicationsOfWarpgroups) {
+  Plan plan;
+  plan.block = {128, 1, 1};
+  plan.before = ".shared .align 128 .b8 tiles[4096];";
+  plan.body = R"(
+mov.u32 %r5, tiles;
+mov.u32 %r6, 0x3C003C00;
+mad.lo.u32 %r7, %r4, 32, %r5;
+st.shared.v4.u32 [%r7], {%r6, %r6, %r6, %r6};
+st.shared.v4.u32 [%r7+16], {%r6, %r6, %r6, %r6};
+fence.proxy.async;
+bar.sync 0;
+shr.u32 %r8, %r5, 4;
+cvt.u64.u32 %rd10, %r8;
+or.b64 %rd10, %rd10, 0x0000001000080000;
+add.u64 %rd11, %rd10, 128;
+mov.u32 %r20, 0; mov.u32 %r21, 0; mov.u32 %r22, 0; mov.u32 %r23, 0;
+wgmma.fence.sync.aligned;
+wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%r20, %r21, %r22, %r23}, %rd10, %rd11, 1, 1, 1,
+    0, 0;
+wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%r20, %r21, %r22, %r23}, %rd10, %rd11, 1, 1, 1,
+    0, 0;
+wgmma.commit_group.sync.aligned;
+wgmma.wait_group.sync.aligned 0;
+)";
+  const KernelSummary counts = count(plan);
+  ASSERT_EQ(counts.mma.size(), 1u);
+  EXPECT_EQ(counts.mma[0].opcode, "wgmma.mma_async");
+  EXPECT_EQ(counts.mma[0].types, "f32.f16.f16");
+  EXPECT_EQ(counts.mma[0].issues, 2u);
+  const AsyncCounts operands = of(counts.async, InstClass::kWgmma);
+  EXPECT_EQ(operands.operations, 8u);
+  EXPECT_EQ(operands.shared_read, 2u * (64 + 8) * 16 * 2);
+}
+
 // Multiplications of tensor memory: the shape is in the descriptor.
 TEST(Counters, TensorMemory) {
   constexpr uint64_t kSwizzled128 = 0x4000404000010000;
@@ -464,111 +500,6 @@ TEST(Counters, OffByDefault) {
   EXPECT_FALSE(machine.run("test", {1, 1, 1}, {32, 1, 1}, {0, 0}));
   EXPECT_TRUE(CounterTable::all().summaries().empty());
   EXPECT_EQ(nlohmann::json::parse(CounterTable::all().json())["kernels"].size(), 0u);
-}
-
-// Only arithmetic may fall through the table of classes to be classed by its type.
-TEST(Counters, EveryOpcodeHasAClass) {
-  const std::set<std::string, std::less<>> arithmetic = {
-      "abs", "add", "addc", "bfe", "copysign", "div",       "dp2a",  "dp4a",
-      "fma", "mad", "madc", "max", "min",      "mul",       "mul24", "mad24",
-      "neg", "rem", "sad",  "sub", "subc",     "vabsdiff4", "vadd4"};
-  for (const Row& row : all_rows()) {
-    const std::string opcode = row.spelling.substr(0, row.spelling.find_first_of(" .{"));
-    const InstClass kind = class_of(opcode_of(row.spelling.substr(0, row.spelling.find('{'))));
-    const bool is_arithmetic = kind == InstClass::kInteger || kind == InstClass::kFloat ||
-                               kind == InstClass::kHalf || kind == InstClass::kDouble;
-    EXPECT_TRUE(!is_arithmetic || arithmetic.count(opcode) != 0) << row.spelling;
-  }
-  EXPECT_EQ(class_of("ld.relaxed.gpu.global.L1::no_allocate.v4.f32"), InstClass::kLoadGlobal);
-  EXPECT_EQ(class_of("ld.param.u64"), InstClass::kLoadParameter);
-  EXPECT_EQ(class_of("ld.u64"), InstClass::kLoadGeneric);
-  EXPECT_EQ(class_of("st.volatile.shared::cluster.u32"), InstClass::kStoreShared);
-  EXPECT_EQ(class_of("red.async.relaxed.cluster.global.add.u32"), InstClass::kAsyncStore);
-  EXPECT_EQ(class_of("fma.rn.bf16x2"), InstClass::kHalf);
-  EXPECT_EQ(class_of("mul.wide.u32"), InstClass::kInteger);
-  EXPECT_EQ(class_of("tcgen05.ld.sync.aligned.32x32b.x4.b32"), InstClass::kTensorLoad);
-  EXPECT_EQ(class_of("cp.async.bulk.tensor.2d.shared::cluster.global"), InstClass::kTensorCopy);
-  EXPECT_EQ(opcode_of("@!%p1 bra LOOP;"), "bra");
-}
-
-TEST(Counters, ShapesOfSpellings) {
-  const MmaSpelling wide = mma_spelling("wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16");
-  EXPECT_EQ(std::tuple(wide.m, wide.n, wide.k, wide.types),
-            std::tuple(64u, 256u, 16u, std::string("f32.bf16.bf16")));
-  const MmaSpelling scaled = mma_spelling(
-      "mma.sync.aligned.m16n8k64.row.col.kind::mxf4nvf4.block_scale.scale_vec::4X.f32.e2m1.e2m1.f32"
-      ".ue4m3");
-  EXPECT_EQ(std::tuple(scaled.m, scaled.n, scaled.k, scaled.types),
-            std::tuple(16u, 8u, 64u, std::string("kind::mxf4nvf4.f32.e2m1.e2m1.f32.ue4m3")));
-  EXPECT_EQ(mma_spelling("tcgen05.mma.cta_group::1.kind::mxf4.block_scale.block32").types,
-            "kind::mxf4");
-}
-
-// Turns enclose what was executed in them; operations begin before they end.
-TEST(Trace, IsOrderedAndNested) {
-  Settings settings;
-  settings.trace = true;
-  settings.threads = 2;
-  Machine machine("sm_90a", settings);
-  ASSERT_TRUE(machine.load(kernel(R"(
-mov.u32 %r5, tile;
-shl.b32 %r6, %r4, 4;
-add.u32 %r5, %r5, %r6;
-cvt.u64.u32 %rd3, %r6;
-add.u64 %rd3, %rd3, %rd1;
-cp.async.cg.shared.global [%r5], [%rd3], 16;
-cp.async.wait_all;
-bar.sync 0;
-)",
-                                  ".shared .align 128 .b8 tile[1024];")))
-      << machine.error;
-  const uint64_t in = machine.buffer(std::vector<uint32_t>(256));
-  Trace::all().clear();
-  EXPECT_FALSE(machine.run("test", {3, 1, 1}, {64, 1, 1}, {in, in}));
-  const auto json = nlohmann::json::parse(Trace::all().json());
-  EXPECT_EQ(json["otherData"]["cut"], false);
-  uint64_t last = 0, barriers = 0, begun = 0, ended = 0;
-  std::map<std::pair<int, int>, uint64_t> end_of_turn;
-  std::set<std::string> processes, threads;
-  std::map<int, uint64_t> begins;
-  for (const auto& event : json["traceEvents"]) {
-    const std::string kind = event["ph"];
-    if (kind == "M") {
-      (event["name"] == "process_name" ? processes : threads).insert(event["args"]["name"]);
-      continue;
-    }
-    const uint64_t time = event["ts"];
-    EXPECT_GE(time, last);
-    last = time;
-    const std::pair<int, int> thread(event["pid"], event["tid"]);
-    if (kind == "X" && event["name"] == "run") {
-      EXPECT_GE(time, end_of_turn[thread]);
-      end_of_turn[thread] = time + uint64_t{event["dur"]};
-    } else if (kind == "X") {
-      EXPECT_LE(time + uint64_t{event["dur"]}, end_of_turn[thread]);
-      barriers += event["name"] == "bar.sync" ? 1 : 0;
-    } else if (kind == "b") {
-      EXPECT_EQ(event["name"], "cp.async.cg.shared.global");
-      begins[event["id"]] = time;
-      ++begun;
-    } else {
-      ASSERT_EQ(kind, "e");
-      EXPECT_LE(begins.at(event["id"]), time);
-      ++ended;
-    }
-  }
-  EXPECT_EQ(barriers, 6u);
-  EXPECT_EQ(begun, 6u);
-  EXPECT_EQ(ended, 6u);
-  EXPECT_EQ(processes.size(), 3u);
-  EXPECT_EQ(threads, (std::set<std::string>{"copies", "warp 0", "warp 1"}));
-}
-
-TEST(Trace, IsCut) {
-  Trace trace;
-  const std::string* const name = trace.intern("x");
-  for (size_t i = 0; i <= Trace::kMostEvents; ++i) trace.add({i, i + 1, 0, 0, name, false});
-  EXPECT_TRUE(trace.is_cut());
 }
 
 }  // namespace
