@@ -37,7 +37,7 @@ void JitLog::Buffer::write(std::string_view log) {
   size_t used = 0;
   if (text != nullptr && size > 0) {
     used = std::min(log.size(), size - 1);
-    std::memcpy(text, log.data(), used);
+    if (used != 0) std::memcpy(text, log.data(), used);
     text[used] = '\0';
   }
   if (written != nullptr) *written = reinterpret_cast<void*>(static_cast<uintptr_t>(used));

@@ -238,6 +238,7 @@ void Decoder::decode_vector(const OperandPattern& pattern, const Operand& operan
     refuse("a vector of " + std::to_string(inst.vector) + " is needed");
   }
   if (!is_vector) {
+    if (operand.kind == Operand::Kind::kSink) refuse("the sink _ cannot stand here");
     check_place(pattern, operand);
     args_->push_back(value(operand, type));
     return;

@@ -93,10 +93,14 @@ void pack_four_randomly(Warp& warp, const Inst& inst) {
     store_lane<D>(warp, inst.arg[0], lane, static_cast<D>(result));
   }
 }
+template <class F, class D, int field, uint32_t (*random_of)(uint32_t, int)>
+Body select_four_randomly(const Inst& inst) {
+  return inst.arg_count == 6 ? pack_four_randomly<F, D, field, random_of> : nullptr;
+}
 template <class F>
 void append_random8(Rows& rows, const std::string& type) {
   rows.push_back({"cvt.rs{.relu}.satfinite." + type + "x4.f32 d:b32, {a:f32}, rbits:b32",
-                  kStochastic, pack_four_randomly<F, uint32_t, 8, random_of_fp8x4>});
+                  kStochastic, nullptr, select_four_randomly<F, uint32_t, 8, random_of_fp8x4>});
 }
 
 // Groups: rounding {rz, rp}, {.satfinite}.
@@ -217,7 +221,7 @@ void append_packed_conversions(Rows& rows) {
   append_narrow<E3m2, uint16_t, 8>(rows, "e3m2x2", "b16", kBlackwell);
   append_narrow<E2m1, uint8_t, 4>(rows, "e2m1x2", "b8", kBlackwell);
   rows.push_back({"cvt.rs{.relu}.satfinite.e2m1x4.f32 d:b16, {a:f32}, rbits:b32", kStochastic,
-                  pack_four_randomly<E2m1, uint16_t, 4, random_of_e2m1x4>});
+                  nullptr, select_four_randomly<E2m1, uint16_t, 4, random_of_e2m1x4>});
   append_random8<E4m3>(rows, "e4m3");
   append_random8<E5m2>(rows, "e5m2");
   append_random8<E2m3>(rows, "e2m3");

@@ -96,13 +96,14 @@ void store(Warp& warp, const Inst& inst) {
   });
 }
 
-// Sources wider than the elements: their low bytes.
+// Sources wider than the elements: their low bytes. What a sink stands for stays as it is.
 template <class T>
 void store_wide(Warp& warp, const Inst& inst) {
   Places places;
   resolve(warp, inst, inst.arg[0], sizeof(T) * inst.vector, Access::kWrite, places);
   for (uint32_t i = 0; i < inst.vector; ++i) {
     const Arg& arg = inst.arg[i + 1];
+    if (arg.offset == kNoArg) continue;
     places.visit(warp.active, [&](int lane, std::byte* at) {
       T value;
       std::memcpy(&value, warp.reg<std::byte>(arg) + lane * size_t{arg.width}, sizeof value);
@@ -115,6 +116,13 @@ bool has_wider(const Inst& inst, uint32_t first) {
   for (uint32_t i = 0; i < inst.vector; ++i) {
     const Arg& arg = inst.arg[first + i];
     if (arg.offset != kNoArg && arg.width != inst.type.size) return true;
+  }
+  return false;
+}
+
+bool has_sink(const Inst& inst, uint32_t first) {
+  for (uint32_t i = 0; i < inst.vector; ++i) {
+    if (inst.arg[first + i].offset == kNoArg) return true;
   }
   return false;
 }
@@ -166,7 +174,7 @@ Body select_load(const Inst& inst) {
 }
 
 Body select_store(const Inst& inst) {
-  const bool wide = has_wider(inst, 1);
+  const bool wide = has_wider(inst, 1) || has_sink(inst, 1);
   switch (inst.type.size) {
     case 1:
       return wide ? Body{store_wide<uint8_t>} : store_of<uint8_t>(inst.vector);

@@ -61,6 +61,7 @@ class PtxTarget {
     const std::optional<Module> module = parse_ptx(text, parse_error);
     if (!module) return;
     ++tally["parsed"];
+    if (random.one_in(3)) return;
     Memory& memory = memories_[random.below(2)];
     const DeviceModel* model = find_model(module->target);
     if (model == nullptr) model = find_model("sm_100a");
@@ -68,9 +69,10 @@ class PtxTarget {
     const std::unique_ptr<Program> program = Program::load(*module, *model, memory.global, error);
     if (program == nullptr) return;
     ++tally["decoded"];
-    if (!random.one_in(3)) return;
+    if (!random.one_in(6)) return;
     for (const Kernel* kernel : program->kernels()) {
-      launch(*program, *kernel, *model, memory, random, tally);
+      if (random.one_in(3) || program->kernels().size() == 1)
+        launch(*program, *kernel, *model, memory, random, tally);
     }
   }
 

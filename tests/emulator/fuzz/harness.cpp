@@ -23,8 +23,8 @@ const char* __asan_default_options();
 // One allocation of a gibibyte, or eight altogether, is a finding. What modules leave behind would
 // be looked for once, at exit.
 const char* __asan_default_options() {
-  return "max_allocation_size_mb=1024:hard_rss_limit_mb=8192:quarantine_size_mb=32:"
-         "malloc_context_size=8:handle_abort=1:detect_leaks=1";
+  return "max_allocation_size_mb=1024:hard_rss_limit_mb=8192:quarantine_size_mb=8:"
+         "malloc_context_size=3:handle_abort=1:detect_leaks=1";
 }
 // NOLINTEND(readability-identifier-naming,bugprone-reserved-identifier)
 }

@@ -81,7 +81,7 @@ const char* fragment(Random& random) {
       ".shared .align 1024 .b8 s[300000];\n",
       ".local .b8 l[4294967296];\n",
       ".param .b8 q[70000];\n",
-      ".reg .b128 %z<500000>;\n",
+      ".reg .b128 %z<50000>;\n",
       ".reg .v4 .f32 %v<9>;\n",
       ".extern .shared .b8 e[];\n",
       ".const .b64 c[3] = {1,2,3};\n",
@@ -134,8 +134,8 @@ const char* fragment(Random& random) {
 
 const std::string& Mutator::seed(Random& random) const {
   const std::string* best = &random.pick(seeds_);
-  if (random.one_in(3)) return *best;
-  for (int i = 0; i < 4; ++i) {
+  if (random.one_in(8)) return *best;
+  for (int i = 0; i < 8; ++i) {
     const std::string& other = random.pick(seeds_);
     if (other.size() < best->size()) best = &other;
   }

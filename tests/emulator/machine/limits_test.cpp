@@ -125,6 +125,29 @@ TEST(Limits, ResultsAreRegisters) {
   EXPECT_EQ(error_of(kernel("shfl.sync.bfly.b32 _|%p1, %r3, 1, 31, -1; ret;")), "no error");
 }
 
+TEST(Limits, SinksInStores) {
+  Machine machine("sm_100a");
+  ASSERT_TRUE(machine.load(kernel("mov.u32 %r5, 7;\n"
+                                  "st.global.v8.u32 [%rd1], {%r5, _, %r5, _, _, _, _, %r5}; ret;",
+                                  "", "sm_100a")))
+      << machine.error;
+  const uint64_t out = machine.buffer(std::vector<uint32_t>(8, 1));
+  const auto fault = machine.run("test", {1, 1, 1}, {1, 1, 1}, {out, 0});
+  EXPECT_FALSE(fault) << fault->report;
+  EXPECT_EQ(machine.read<uint32_t>(out, 8), (std::vector<uint32_t>{7, 1, 7, 1, 1, 1, 1, 7}));
+}
+
+// Four values, not fewer.
+TEST(Limits, VectorsOfOtherLengths) {
+  const auto convert = [](const std::string& values) {
+    Machine machine("sm_100a");
+    const std::string line = "cvt.rs.satfinite.e4m3x4.f32 %r5, " + values + ", %r6; ret;";
+    return machine.load(kernel(line, "", "sm_100a")) ? "no error" : machine.error;
+  };
+  EXPECT_NE(convert("{%f1, %f2}").find("no form for these operand types"), std::string::npos);
+  EXPECT_EQ(convert("{%f1, %f2, %f3, %f4}"), "no error");
+}
+
 TEST(Limits, ElementsOfAMove) {
   expect_refused(kernel("mov.b64 %rd3, {%h1, %h2, %h3}; ret;"), "3 elements do not divide");
 }
