@@ -41,6 +41,12 @@ void add<float>(std::byte* to, const std::byte* from, size_t bytes) {
     return sum != sum ? std::bit_cast<float>(kNan32) : sum;
   });
 }
+void add_kept(std::byte* to, const std::byte* from, size_t bytes) {
+  each<float>(to, from, bytes, [](float old, float b) {
+    const float sum = old + b;
+    return sum != sum ? std::bit_cast<float>(kNan32) : sum;
+  });
+}
 // A NaN passes as it is, the operand's before memory's.
 template <>
 void add<double>(std::byte* to, const std::byte* from, size_t bytes) {
@@ -111,6 +117,8 @@ Reduce find_add(ReduceType type) {
       return add_half<Bfloat>;
     case ReduceType::kF32:
       return add<float>;
+    case ReduceType::kF32Kept:
+      return add_kept;
     case ReduceType::kF64:
       return add<double>;
     default:

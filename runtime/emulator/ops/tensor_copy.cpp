@@ -138,8 +138,7 @@ class TensorLoad : public Operation {
  private:
   static constexpr uint32_t kMaxRow = 256 * 8;
   static bool changes(TensorMap::Type type) {
-    return is_padded(type) ||
-           (type >= TensorMap::Type::kF32Ftz && type <= TensorMap::Type::kTf32Ftz);
+    return is_padded(type) || type == TensorMap::Type::kTf32 || type == TensorMap::Type::kTf32Ftz;
   }
 
   TensorBox box_;

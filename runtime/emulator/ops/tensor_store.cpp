@@ -127,6 +127,7 @@ Reduce find_tensor_reduction(ReduceOp op, TensorMap::Type type) {
     case Type::kBf16:
       return find_reduction(op, ReduceType::kBf16);
     case Type::kF32:
+      return find_reduction(op, ReduceType::kF32Kept);
     case Type::kF32Ftz:
       return find_reduction(op, ReduceType::kF32);
     default:

@@ -228,16 +228,14 @@ uint64_t shared_bit(Type type, uint64_t index) {
 }
 
 uint64_t nan_of(Type type) {
-  const uint32_t bits = bits_of(type);
-  return (uint64_t{1} << (bits - 1)) - 1;
+  constexpr uint64_t kParts = 0x7FF77FF77FF77FF7;
+  return kParts >> (64 - bits_of(type));
 }
 
 uint64_t loaded(Type type, uint64_t value) {
-  const bool flushes = type == Type::kF32Ftz || type == Type::kTf32Ftz;
-  if (flushes && (value & 0x7F800000) == 0) value &= 0x80000000;
-  if ((type != Type::kTf32 && type != Type::kTf32Ftz) || (value & 0x7F800000) == 0x7F800000) {
-    return value;
-  }
+  if (type != Type::kTf32 && type != Type::kTf32Ftz) return value;
+  if ((value & 0x7FFFFFFF) > 0x7F800000) return 0x7FFFE000;
+  if ((value & 0x7FFFFFFF) == 0x7F800000) return value;
   const double exact = std::bit_cast<float>(static_cast<uint32_t>(value));
   const uint64_t down = value & ~uint64_t{0x1FFF}, up = down + 0x2000;
   auto number = [](uint64_t bits) -> double {
