@@ -15,13 +15,14 @@ namespace nibble::emulator {
 namespace {
 
 // By opcode: the modifier that makes a producer, whose first operand is what it writes, and the one
-// that makes a wait for all of them.
+// that makes a wait for all of them. `is_kept`: a read waits by itself.
 struct Rule {
   std::string_view opcode, producer, wait;
+  bool is_kept;
 };
 constexpr Rule kRules[] = {
-    {"tcgen05", "ld", "wait::ld"},
-    {"wgmma", "mma_async", "wait_group"},
+    {"tcgen05", "ld", "wait::ld", true},
+    {"wgmma", "mma_async", "wait_group", false},
 };
 
 bool has_modifier(const Instruction& instruction, std::string_view modifier) {
@@ -185,26 +186,36 @@ class Pass {
   std::vector<std::set<uint32_t>> reads_;
 };
 
-std::string opcode_of(const Inst& inst) {
-  return inst.row->spelling.substr(0, inst.row->spelling.find('.'));
+const Rule& rule_of(const Inst& producer) {
+  return *std::find_if(std::begin(kRules), std::end(kRules), [&](const Rule& rule) {
+    return producer.row->spelling.starts_with(rule.opcode);
+  });
 }
 
 // As Order does it: to Settings::report, once for each pair, or the end of the launch.
-void report(Warp& warp, const Inst& inst, const Inst& producer) {
+void report(Warp& warp, const Inst& inst, const Inst& producer, const Rule& rule) {
   const Grid& grid = warp.block().grid();
   if (grid.settings.report != nullptr && !grid.findings.is_new(inst.id, producer.id)) return;
   const DecodedFunction& function = *warp.frame().function;
   const auto at = static_cast<size_t>(&producer - function.body.data());
-  const std::string opcode = opcode_of(producer);
-  const auto* const rule = std::find_if(std::begin(kRules), std::end(kRules),
-                                        [&](const Rule& of) { return of.opcode == opcode; });
   const std::string what =
-      "missing " + opcode + "." + std::string(rule->wait) +
+      "missing " + std::string(rule.opcode) + "." + std::string(rule.wait) +
       ": this reads a register that an asynchronous instruction may still write"
       "\n  written at PTX line " +
       std::to_string(producer.location.line) + ": " + function.text[at];
   if (grid.settings.report == nullptr) warp.fault(Fault::Kind::kRace, what, warp.active);
   grid.settings.report(what + place_of(warp, function, inst, warp.active));
+}
+
+void read_pending(Warp& warp, const Inst& inst, const Inst& producer) {
+  const Rule& rule = rule_of(producer);
+  const Settings& settings = warp.block().grid().settings;
+  if (rule.is_kept ? settings.check_tensor_waits : settings.check_order) {
+    report(warp, inst, producer, rule);
+  }
+  if (!rule.is_kept) return;
+  warp.block().cluster().order().wait_tensor(warp);
+  end_pending(warp, rule.opcode);
 }
 
 // The body of an instruction that may read what is still written.
@@ -214,7 +225,7 @@ void check_then_run(Warp& warp, const Inst& inst) {
   for (const Inst* const producer : warp.unfinished) {
     if (std::find(check.producers.begin(), check.producers.end(), producer) !=
         check.producers.end()) {
-      report(warp, inst, *producer);
+      read_pending(warp, inst, *producer);
       break;
     }
   }

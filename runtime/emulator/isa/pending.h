@@ -7,8 +7,9 @@
 // looks, when executed, whether its warp has executed the producer and no wait since. Functions
 // without producers, and instructions that wait as they should, cost nothing.
 //
-// For tcgen05.ld that is done on request: hardware keeps the dependency, and compilers move uses
-// before the wait.
+// A read of what wgmma writes is an error. One of what tcgen05.ld writes is legal, since hardware
+// keeps the dependency (PTX ISA 9.7.16.6.4.5) and compilers move uses before the wait: it ends the
+// load, for the order of accesses to tensor memory. On request it is reported.
 #pragma once
 
 #include "runtime/emulator/machine/code.h"

@@ -176,7 +176,7 @@ void load_shape(Warp& warp, const Inst& inst) {
   const Arg* const address = inst.arg + span.registers;
   place(warp, span, *address, kSplit ? address + 1 : nullptr, Access::kRead);
   load(warp, span);
-  if (warp.block().grid().settings.check_tensor_waits) begin_pending(warp, inst);
+  begin_pending(warp, inst);
 }
 
 template <bool kSplit>
@@ -226,7 +226,7 @@ void load_reduced(Warp& warp, const Inst& inst) {
   const Arg* const result = inst.arg + span.registers;
   place(warp, span, result[1], kSplit ? result + 2 : nullptr, Access::kRead);
   load(warp, span);
-  if (warp.block().grid().settings.check_tensor_waits) begin_pending(warp, inst);
+  begin_pending(warp, inst);
   T values[kWarpSize];
   for_each_cell(warp, span, [&](uint32_t i, uint32_t thread, const uint32_t* cell) {
     const T value = std::bit_cast<T>(*cell);

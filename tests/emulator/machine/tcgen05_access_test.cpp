@@ -290,5 +290,32 @@ TEST(Tcgen05Access, FindsAMissingWait) {
   EXPECT_NE(report.find("add.u32 %x2, %x0, 1"), std::string::npos) << report;
 }
 
+void erase_lines(std::string& text, const std::string& with) {
+  for (size_t at; (at = text.find(with)) != std::string::npos;) {
+    text.erase(at, text.find('\n', at) + 1 - at);
+  }
+}
+
+// All warps load, then warp 0 deallocates: the loads have to be over, by a wait or by a use.
+TEST(Tcgen05Access, EndsALoadAtItsFirstUse) {
+  for (const bool has_use : {true, false}) {
+    std::string text = TensorKernel(1, 32, 1024).text();
+    erase_lines(text, "tcgen05.wait::ld");
+    if (!has_use) erase_lines(text, "st.global");
+    Machine machine("sm_100a");
+    ASSERT_TRUE(machine.load(text)) << machine.error;
+    const uint64_t a = machine.buffer(std::vector<uint32_t>(256));
+    const uint64_t b = machine.buffer(std::vector<uint32_t>(128 * 32));
+    const auto fault = machine.run("test", {1, 1, 1}, {128, 1, 1}, {a, b}, {1, 1, 1}, 1024);
+    if (has_use) {
+      EXPECT_FALSE(fault) << fault->report;
+      continue;
+    }
+    ASSERT_TRUE(fault);
+    EXPECT_NE(fault->report.find("reads it at PTX line"), std::string::npos) << fault->report;
+    EXPECT_NE(fault->report.find("tcgen05.dealloc"), std::string::npos) << fault->report;
+  }
+}
+
 }  // namespace
 }  // namespace nibble::emulator
