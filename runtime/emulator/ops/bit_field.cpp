@@ -133,10 +133,10 @@ void append_bit_field_rows(Rows& rows) {
       rows, "bfe.%t d, a, b:u32, c:u32", {}, []<class T>() -> Body {
         return [](Warp& w, const Inst& i) { lanes<T, T, uint32_t, uint32_t>(w, i, extract<T>); };
       });
-  row("bfi.b32 f, a, b, c:u32, d:u32", 50, [](Warp& w, const Inst& i) {
+  row("bfi.b32 d, a, b, c:u32, e:u32", 50, [](Warp& w, const Inst& i) {
     lanes<uint32_t, uint32_t, uint32_t, uint32_t, uint32_t>(w, i, insert<uint32_t>);
   });
-  row("bfi.b64 f, a, b, c:u32, d:u32", 50, [](Warp& w, const Inst& i) {
+  row("bfi.b64 d, a, b, c:u32, e:u32", 50, [](Warp& w, const Inst& i) {
     lanes<uint64_t, uint64_t, uint64_t, uint32_t, uint32_t>(w, i, insert<uint64_t>);
   });
   row("fns.b32 d, mask, base, offset:s32", 50,
