@@ -65,9 +65,10 @@ void get_global(World& world, void* function) {
 }
 void enumerate_functions(World& world, void* function) {
   std::array<CUfunction, 8> found{};
-  call<CUfunction*, unsigned, CUmodule>(function, world.random.one_in(16) ? nullptr : found.data(),
-                                        static_cast<unsigned>(world.random.below(9)),
-                                        world.handle<CUmodule>(Kind::kModule));
+  call<CUfunction*, unsigned, CUmodule>(
+      function, world.random.one_in(16) ? nullptr : found.data(),
+      world.wants_good_image ? 8 : static_cast<unsigned>(world.random.below(9)),
+      world.handle<CUmodule>(Kind::kModule));
   for (const auto& one : found) {
     if (one != nullptr) world.keep(Kind::kFunction, CUDA_SUCCESS, &one);
   }
@@ -136,6 +137,18 @@ struct Config {
       }
     }
     if (random.one_in(24)) config.attrs = nullptr;
+    if (random.one_in(2)) {  // nothing to refuse
+      config = {1 + static_cast<unsigned>(random.below(3)),
+                1,
+                1,
+                32,
+                1,
+                1,
+                0,
+                config.hStream,
+                nullptr,
+                0};
+    }
   }
   std::array<CUlaunchAttribute, 4> attributes{};
   CUlaunchConfig config{};

@@ -75,8 +75,8 @@ uint64_t World::any_handle(Kind kind) {
   auto& own = handles_[static_cast<size_t>(kind)];
   auto& others = random.pick(handles_);
   const size_t draw = random.below(20);
-  if (draw < 15 && !own.empty()) return random.pick(own);
-  if (draw == 15 && !others.empty()) return random.pick(others);
+  if (draw < 16 && !own.empty()) return draw < 8 ? own.back() : random.pick(own);
+  if (draw == 18 && !others.empty()) return random.pick(others);
   if (draw == 16 && !own.empty()) return random.pick(own) ^ uint64_t { 1 } << random.below(64);
   if (draw == 17) return random.number();
   return random.below(3);  // null and the default streams
@@ -145,6 +145,7 @@ std::string World::fat_binary(const std::string& ptx, bool may_lie) {
 }
 
 const void* World::image() {
+  if (wants_good_image) return kPtx;
   if (random.one_in(40)) return nullptr;
   image_ = random.one_in(3) ? kPtx : mutator.mutate(kPtx, random);
   if (random.one_in(6)) image_ = mutator.mutate(mutator.seed(random), random);

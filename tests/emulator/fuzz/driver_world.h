@@ -44,6 +44,7 @@ class World {
   Random& random;
   Tally& tally;
   const Mutator& mutator;
+  bool wants_good_image = false;
 
   // A handle that something returned, or null, or none at all.
   template <class Handle>
@@ -120,10 +121,16 @@ const std::vector<Call>& module_calls();
 const std::vector<Call>& stream_calls();
 const std::vector<Call>& context_calls();
 
+// Calls so far, and those that succeeded.
+inline uint64_t calls_made = 0, calls_well = 0;
+
 // The function as what its declaration in cuda.h says.
 template <class... Args>
 CUresult call(void* function, std::type_identity_t<Args>... arguments) {
-  return reinterpret_cast<CUresult (*)(Args...)>(function)(arguments...);
+  const CUresult result = reinterpret_cast<CUresult (*)(Args...)>(function)(arguments...);
+  ++calls_made;
+  if (result == CUDA_SUCCESS) ++calls_well;
+  return result;
 }
 
 }  // namespace nibble::fuzz

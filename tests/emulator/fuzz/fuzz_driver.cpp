@@ -29,21 +29,24 @@ class DriverTarget {
       for (const Call& one : *calls) group.push_back({one, find(one.name)});
     }
     // Code is what most else needs; contexts, what little does.
-    weights_ = {0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3};
+    weights_ = {0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3};
   }
 
   void one_input(Random& random, Tally& tally) {
     World world(random, tally, mutator_);
     const int device = static_cast<int>(random.below(4));
     enter(world, device);
-    for (size_t calls = 1 + random.below(random.one_in(4) ? 30 : 12); calls > 0; --calls) {
+    for (size_t calls = 1 + random.below(random.one_in(4) ? 60 : 12); calls > 0; --calls) {
       const auto& [one, function] = random.pick(groups_[random.pick(weights_)]);
       if (prints_) std::fprintf(stderr, "%s\n", one.name);
+      const uint64_t made_before = calls_made, well_before = calls_well;
       one.make(world, function);
-      ++calls_;
+      made_ += calls_made - made_before;
+      well_ += calls_well - well_before;
     }
     leave(world);
-    tally["calls"] = calls_;
+    tally["calls"] = made_;
+    tally["calls that succeed"] = well_;
   }
 
  private:
@@ -61,12 +64,19 @@ class DriverTarget {
                &context);
     call<CUcontext>(find("cuCtxSetCurrent"), context);
     for (const char* name : {"cuStreamCreateWithPriority", "cuEventCreate", "cuMemAlloc_v2"}) {
-      for (const auto& group : groups_) {
-        for (const auto& [one, function] : group) {
-          if (one.name != std::string(name)) continue;
-          one.make(world, function);
-          break;
-        }
+      make(world, name);
+    }
+    if (!world.random.one_in(3)) return;
+    world.wants_good_image = true;
+    make(world, "cuModuleLoadData");
+    make(world, "cuModuleEnumerateFunctions");
+    world.wants_good_image = false;
+  }
+
+  void make(World& world, const std::string& name) const {
+    for (const auto& group : groups_) {
+      for (const auto& [one, function] : group) {
+        if (one.name == name) return one.make(world, function);
       }
     }
   }
@@ -108,7 +118,7 @@ class DriverTarget {
   void* library_ = nullptr;
   std::vector<std::vector<std::pair<Call, void*>>> groups_;
   std::vector<size_t> weights_;
-  uint64_t calls_ = 0;
+  uint64_t made_ = 0, well_ = 0;  // calls, those around each input not counted
 };
 
 }  // namespace
