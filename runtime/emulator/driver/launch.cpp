@@ -71,7 +71,8 @@ CUresult read_parameters(const Kernel& kernel, void** parameters, void** extra,
   const bool enough = kernel.parameters.empty() ||
                       size >= kernel.parameters.back().offset + kernel.parameters.back().size;
   if (!enough || (size > 0 && buffer == nullptr)) return CUDA_ERROR_INVALID_VALUE;
-  if (size > 0) std::memcpy(block.data(), buffer, std::min(size, block.size()));
+  size = std::min(size, block.size());
+  if (size > 0) std::memcpy(block.data(), buffer, size);
   return CUDA_SUCCESS;
 }
 

@@ -86,6 +86,29 @@ TEST_F(Misuse, OccupancyWithSharedMemoryThatWraps) {
   EXPECT_EQ(blocks, 0);
 }
 
+TEST_F(Misuse, BufferForAKernelWithoutParameters) {
+  size_t size = 16;
+  char buffer[16] = {};
+  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, buffer, CU_LAUNCH_PARAM_BUFFER_SIZE, &size,
+                   CU_LAUNCH_PARAM_END};
+  EXPECT_EQ((call<CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                  CUstream, void**, void**>("cuLaunchKernel", function("bounded"), 1, 1, 1, 32, 1,
+                                            1, 0, nullptr, nullptr, extra)),
+            CUDA_SUCCESS);
+  EXPECT_EQ(synchronize(), CUDA_SUCCESS);
+}
+
+TEST_F(Misuse, EmptyLogOfAModuleThatLoads) {
+  char log[16] = "x";
+  CUjit_option options[] = {CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES};
+  void* values[] = {log, reinterpret_cast<void*>(uintptr_t{16})};
+  CUmodule module = nullptr;
+  EXPECT_EQ((call<CUmodule*, const void*, unsigned, CUjit_option*, void**>(
+                "cuModuleLoadDataEx", &module, kPtx, 2, options, values)),
+            CUDA_SUCCESS);
+  EXPECT_STREQ(log, "");
+}
+
 TEST_F(Misuse, BusNumbersBeyondAnInt) {
   CUdevice device = 0;
   for (const char* const text : {"80000000:0", "0:FFFFFFFF:0", "0:3F:0"}) {

@@ -161,7 +161,8 @@ void launch(World& world, void* function) {
        void**, void**>(function, function_of(world), c.config.gridDimX, c.config.gridDimY,
                        c.config.gridDimZ, c.config.blockDimX, c.config.blockDimY,
                        c.config.blockDimZ, c.config.sharedMemBytes, c.config.hStream,
-                       is_extra ? nullptr : world.parameters(false), world.parameters(is_extra));
+                       is_extra ? nullptr : world.parameters(false),
+                       is_extra ? world.parameters(true) : nullptr);
 }
 void launch_ex(World& world, void* function) {
   const Config c(world);

@@ -21,6 +21,8 @@ constexpr const char* kPtx = R"(.version 8.0
 .reg .b64 %rd<6>;
 ld.param.u64 %rd1, [pa];
 ld.param.u64 %rd2, [pb];
+setp.lt.u64 %p1, %rd1, 4096;
+@%p1 ret;
 mov.u32 %r2, %tid.x;
 mul.wide.u32 %rd4, %r2, 4;
 add.s64 %rd1, %rd1, %rd4;
@@ -29,7 +31,8 @@ ld.global.u32 %r1, [%rd1];
 st.global.u32 [%rd2], %r1;
 ret;
 }
-.visible .entry spin() { L: bra L; }
+.visible .entry spin() { .reg .pred p; .reg .b32 r; mov.u32 r, 0; L: add.u32 r, r, 1;
+setp.lt.u32 p, r, 40; @p bra L; ret; }
 .visible .entry quick() { ret; }
 .visible .entry wide() .reqnctapercluster 2, 1, 1 { ret; }
 .visible .entry exact() .reqntid 32, 1, 1 { .shared .b8 s[1024]; .reg .b32 x; mov.u32 x, s; ret; }
