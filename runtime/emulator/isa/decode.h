@@ -81,6 +81,7 @@ class Decoder {
   std::map<std::string, uint64_t, std::less<>> locals_;  // offset in the function's locals
   std::map<std::tuple<uint64_t, uint64_t, uint32_t>, int32_t> constants_;
   std::map<std::tuple<int, int, uint32_t, uint64_t, int64_t>, int32_t> values_;
+  std::map<uint32_t, uint32_t> tables_;  // of brx: index in Code::branch_tables
   bool allows_wider_ = false;
 };
 

@@ -250,16 +250,19 @@ void Decoder::decode_vector(const OperandPattern& pattern, const Operand& operan
 }
 
 void Decoder::decode_label(const Operand& operand, Inst& inst) {
-  if (current_->opcode == "brx") {
-    std::vector<const Inst*> table;
+  if (current_->opcode != "brx") {
+    inst.jump = &out_.body[operand.index];
+    return;
+  }
+  const auto [known, is_new] =
+      tables_.try_emplace(operand.index, static_cast<uint32_t>(code_.branch_tables.size()));
+  if (is_new) {
+    std::vector<const Inst*>& table = code_.branch_tables.emplace_back();
     for (const uint32_t target : source_.branch_targets.at(operand.index)) {
       table.push_back(&out_.body[target]);
     }
-    inst.extra = static_cast<uint32_t>(code_.branch_tables.size());
-    code_.branch_tables.push_back(std::move(table));
-  } else {
-    inst.jump = &out_.body[operand.index];
   }
+  inst.extra = known->second;
 }
 
 void Decoder::decode_operand(const OperandPattern& pattern, const Operand& operand, Inst& inst) {

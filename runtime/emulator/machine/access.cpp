@@ -197,10 +197,9 @@ void resolve_global(Request& request, uint32_t lanes) {
                      " bytes from " + hexadecimal(reserved);
   const SharedVariable* nearest = nullptr;
   uint64_t begin = 0;
-  for (size_t i = 0; i < variables.size(); ++i) {
-    const uint64_t from = layout.shared_offset[i];
-    if (from == ~0u || from > offset || (nearest != nullptr && from < begin)) continue;
-    nearest = &variables[i];
+  for (const auto& [index, from] : layout.shared_offset) {
+    if (from > offset || (nearest != nullptr && from < begin)) continue;
+    nearest = &variables[index];
     begin = from;
   }
   if (nearest != nullptr) {

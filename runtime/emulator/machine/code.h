@@ -74,8 +74,9 @@ struct SharedVariable {
 };
 
 struct KernelLayout {
-  std::vector<uint32_t> shared_offset;  // of each shared variable from the block's first byte
-  uint32_t static_shared = 0;           // bytes
+  // Of each shared variable that is reached, by index: bytes from the block's first.
+  std::map<uint32_t, uint32_t> shared_offset;
+  uint32_t static_shared = 0;  // bytes
   uint32_t dynamic_offset = 0;
   bool deep_stack = false;   // calls whose depth is not known at load
   uint32_t stack_bytes = 0;  // a thread

@@ -96,7 +96,7 @@ void Warp::fill_values(Frame& frame, bool all) {
           break;
         case FrameValue::Kind::kShared:
           bits = block_.grid().model.shared_reserved +
-                 block_.grid().layout.shared_offset[value.value] +
+                 block_.grid().layout.shared_offset.at(static_cast<uint32_t>(value.value)) +
                  (uint64_t{block_.rank()} << kRankShift);
           break;
         case FrameValue::Kind::kLocal:

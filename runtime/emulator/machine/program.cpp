@@ -219,10 +219,8 @@ class Loader {
   }
 
   KernelLayout lay_out_shared(const Function& source, const Reach& reach) const {
-    constexpr uint32_t kNowhere = ~0u;
     constexpr uint32_t kDynamicAlign = 1024;  // what kernels rely on without declaring it
     KernelLayout layout;
-    layout.shared_offset.assign(code_.shared.size(), kNowhere);
     constexpr uint64_t kMostBytes = 1 << 24;  // beyond any device's; launches know the device's
     std::set<uint32_t> used;
     for (const DecodedFunction* function : reach.functions) {

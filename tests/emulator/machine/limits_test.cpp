@@ -92,6 +92,21 @@ TEST(Limits, LongChainOfCalls) {
   EXPECT_EQ(machine.program->find_kernel("test")->local_bytes, 48u);
 }
 
+// What one has is not there once for each of the others.
+TEST(Limits, ManyKernelsManyTables) {
+  std::string before;
+  for (int i = 0; i < 10000; ++i) {
+    before += ".visible .entry k" + std::to_string(i) +
+              "() { .shared .b32 x; .reg .b32 r; mov.u32 r, x; ret; }\n";
+  }
+  std::string body = "T: .branchtargets L";
+  for (int i = 0; i < 10000; ++i) body += ", L";
+  body += "; L:\n";
+  for (int i = 0; i < 10000; ++i) body += "brx.idx %r1, T;\n";
+  Machine machine("sm_90a");
+  EXPECT_TRUE(machine.load(kernel(body + "ret;", before))) << machine.error;
+}
+
 TEST(Limits, LocalMemoryOfTheDeepestPath) {
   const std::string before =
       ".func a { .local .b8 x[16]; ret; }\n.func b { .local .b8 x[160]; call a; ret; }\n"
@@ -127,9 +142,10 @@ TEST(Limits, ResultsAreRegisters) {
 
 TEST(Limits, SinksInStores) {
   Machine machine("sm_100a");
-  ASSERT_TRUE(machine.load(kernel("mov.u32 %r5, 7;\n"
-                                  "st.global.v8.u32 [%rd1], {%r5, _, %r5, _, _, _, _, %r5}; ret;",
-                                  "", "sm_100a")))
+  ASSERT_TRUE(
+      machine.load(kernel("mov.u32 %r5, 7;\n"
+                          "st.global.v8.u32 [%rd1], {%r5, _, %r5, _, _, _, _, %r5}; ret;",
+                          "", "sm_100a")))
       << machine.error;
   const uint64_t out = machine.buffer(std::vector<uint32_t>(8, 1));
   const auto fault = machine.run("test", {1, 1, 1}, {1, 1, 1}, {out, 0});
