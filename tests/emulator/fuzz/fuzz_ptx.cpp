@@ -6,8 +6,10 @@
 #include <cstdio>
 #include <cstring>
 
+#include "runtime/emulator/machine/counter_table.h"
 #include "runtime/emulator/machine/device.h"
 #include "runtime/emulator/machine/tensor_map.h"
+#include "runtime/emulator/machine/trace.h"
 #include "runtime/emulator/ptx/parser.h"
 #include "tests/emulator/fuzz/composer.h"
 #include "tests/emulator/fuzz/harness.h"
@@ -117,9 +119,18 @@ class PtxTarget {
     settings.check_tensor_fences = random.one_in(4);
     settings.exact_tensor = random.one_in(4);
     settings.seed = random.one_in(3) ? random.below(100) : 0;
+    settings.check_tensor_waits = random.one_in(4);
+    settings.counters = random.one_in(6);
+    settings.trace = settings.counters && random.one_in(2);
     if (random.one_in(2)) settings.report = [](const std::string&) {};
     ++tally["launched"];
     if (run(launch, model, memory.global, settings)) ++tally["launches with a fault"];
+    if (!settings.counters) return;
+    tally["bytes of counters"] +=
+        CounterTable::all().json().size() + CounterTable::all().text().size();
+    CounterTable::all().clear();
+    tally["bytes of timelines"] += Trace::all().json().size();
+    Trace::all().clear();
   }
 
   const std::vector<std::string> seeds_;
