@@ -63,7 +63,7 @@ class PtxTarget {
     const std::optional<Module> module = parse_ptx(text, parse_error);
     if (!module) return;
     ++tally["parsed"];
-    if (random.one_in(3)) return;
+    if (random.one_in(2)) return;  // most of the count is for the parser
     Memory& memory = memories_[random.below(2)];
     const DeviceModel* model = find_model(module->target);
     if (model == nullptr) model = find_model("sm_100a");
@@ -80,7 +80,7 @@ class PtxTarget {
 
  private:
   std::string make(Random& random) const {
-    if (!seeds_.empty() && !random.one_in(3)) return mutator_.mutate(mutator_.seed(random), random);
+    if (!seeds_.empty() && !random.one_in(4)) return mutator_.mutate(mutator_.seed(random), random);
     const std::string text = composer_.compose(random);
     return random.one_in(4) ? mutator_.mutate(text, random) : text;
   }
