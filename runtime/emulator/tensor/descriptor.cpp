@@ -149,9 +149,8 @@ bool decode_tcgen05(uint64_t bits, MatrixDescriptor& descriptor, std::string& er
                 " 16 bytes and base offset 0",
                 error);
   }
-  if (descriptor.swizzle == Swizzle::kNone && descriptor.base_offset != 0) {
-    return fail(bits, "a base offset without swizzling", error);
-  }
+  // Where nothing is swizzled there is no pattern to start, and compilers leave any offset there.
+  if (descriptor.swizzle == Swizzle::kNone) descriptor.base_offset = 0;
   return true;
 }
 

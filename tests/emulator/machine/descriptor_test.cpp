@@ -220,6 +220,21 @@ TEST(Descriptor, CountsThePatternFromTheBaseOffset) {
   }
 }
 
+TEST(Descriptor, HasNoBaseOffsetWithoutSwizzling) {
+  MatrixTile plain, offset;
+  std::string error;
+  ASSERT_TRUE(decode_tcgen05(0x0000400800000060, plain.at, error)) << error;
+  ASSERT_TRUE(decode_tcgen05(0x0008400800000060, offset.at, error)) << error;
+  for (MatrixTile* tile : {&plain, &offset}) {
+    tile->lines = 32;
+    tile->chunks = 1;
+  }
+  for (uint32_t row = 0; row < 32; ++row) {
+    EXPECT_EQ(chunk_address(plain, row, 0), 0x600 + row * 16) << row;
+    EXPECT_EQ(chunk_address(offset, row, 0), 0x600 + row * 16) << row;
+  }
+}
+
 TEST(Descriptor, UnpacksPaddedCodes) {
   std::vector<std::byte> chunk(16);
   for (uint32_t i = 0; i < 16; ++i) {
@@ -250,7 +265,6 @@ TEST(Descriptor, RefusesWhatIsReserved) {
       {0x6000404000010000, "swizzle 3"},
       {0xA000404000010000, "swizzle 5"},
       {0x8000404000010000 | uint64_t{1} << 52, "absolute leading address"},
-      {0x0002404000010000, "base offset"},
   };
   for (const auto& c : cases) {
     EXPECT_FALSE(decode_tcgen05(c.bits, descriptor, error)) << c.rule;
