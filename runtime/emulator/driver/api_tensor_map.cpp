@@ -36,7 +36,7 @@ const char* broken_argument(const Arguments& arguments, cuuint32_t lowest_rank) 
   }
   if (arguments.rank < lowest_rank || arguments.rank > 5) return "the rank is out of range";
   if (arguments.sizes == nullptr || arguments.element_strides == nullptr ||
-      (arguments.rank > 1 && arguments.strides == nullptr)) {
+      arguments.strides == nullptr) {  // of rank 1 too
     return "an array is missing";
   }
   if (!within(arguments.type, CU_TENSOR_MAP_DATA_TYPE_16U6_ALIGN16B)) {

@@ -130,8 +130,10 @@ std::string wrong_mode(const TensorMap& map, const TensorAccess& access) {
   return {};
 }
 
+// PTX ISA 5.5.3.1: the box begins at 16 bytes; of padded types at 128 elements.
 std::string wrong_column(const TensorMap& map, int32_t column) {
-  const int32_t multiple = is_padded(map.type) ? 128 : map.type == Type::kU4Packed ? 2 : 1;
+  const int32_t multiple =
+      is_padded(map.type) ? 128 : static_cast<int32_t>(128 / global_bits(map.type));
   if (column % multiple == 0) return {};
   return "the first coordinate is " + std::to_string(column) + "; of type " + name_of(map.type) +
          " it must be a multiple of " + std::to_string(multiple);

@@ -120,8 +120,8 @@ Reduce find_tensor_reduction(ReduceOp op, TensorMap::Type type) {
       return find_reduction(op, ReduceType::kS32);
     case Type::kU64:
       return find_reduction(op, ReduceType::kU64);
-    case Type::kS64:
-      return find_reduction(op, ReduceType::kS64);
+    case Type::kS64:  // no bits of it: cards refuse them
+      return op <= ReduceOp::kMax ? find_reduction(op, ReduceType::kS64) : nullptr;
     case Type::kF16:
       return find_reduction(op, ReduceType::kF16);
     case Type::kBf16:

@@ -147,6 +147,8 @@ struct FormRunner::State {
 
   CUtensorMap encode(const Map& map, CUdeviceptr pointer) {
     CUtensorMap result{};
+    std::vector<uint64_t> strides = map.strides;
+    strides.push_back(0);  // of rank 1 too the array must be there
     const auto type = static_cast<CUtensorMapDataType>(map.type);
     const auto rank = static_cast<cuuint32_t>(map.dims.size());
     auto* const address = reinterpret_cast<void*>(pointer);
@@ -154,11 +156,11 @@ struct FormRunner::State {
     const auto fill = map.fills_nan ? CU_TENSOR_MAP_FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA
                                     : CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE;
     if (map.pixels == 0) {
-      call(encode_tiled, &result, type, rank, address, map.dims.data(), map.strides.data(),
+      call(encode_tiled, &result, type, rank, address, map.dims.data(), strides.data(),
            map.box.data(), map.steps.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
            CU_TENSOR_MAP_L2_PROMOTION_NONE, fill);
     } else {
-      call(encode_im2col, &result, type, rank, address, map.dims.data(), map.strides.data(),
+      call(encode_im2col, &result, type, rank, address, map.dims.data(), strides.data(),
            map.lower.data(), map.upper.data(), map.box[0], map.pixels, map.steps.data(),
            CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_NONE, fill);
     }

@@ -296,7 +296,8 @@ class Draw {
       const int32_t low = stores ? 0 : -box;
       start[i] = low + static_cast<int32_t>(below(static_cast<uint32_t>(size - low) + 2));
     }
-    if (bits_of(map.type) == 4) start[0] = start[0] / 2 * 2;
+    const auto multiple = static_cast<int32_t>(128 / bits_of(map.type));
+    start[0] = start[0] / multiple * multiple;
     if (map.type >= Type::kU4Padded) start[0] = start[0] / 128 * 128;
     return start;
   }
@@ -560,8 +561,11 @@ TEST(TensorCopy, FaultsNameTheRule) {
   test.map.strides[0] = 1 << 20;
   expect_fault(test, load_text(2), "illegal address");
   test = plain;
-  test.start = {-1, 0};
-  expect_fault(test, store_text(2), "coordinate 0 of a store is -1");
+  test.start = {-4, 0};
+  expect_fault(test, store_text(2), "coordinate 0 of a store is -4");
+  test.start = {2, 0};
+  expect_fault(test, load_text(2),
+               "the first coordinate is 2; of type u32 it must be a multiple of 4");
   test = plain;
   test.map.rank = 3;
   test.map.sizes[2] = test.map.box[2] = 1;
@@ -570,7 +574,7 @@ TEST(TensorCopy, FaultsNameTheRule) {
 
 TEST(TensorCopy, FaultsOfTypes) {
   Case test = make_case(simple_map(Type::kU4Packed, 64, 8, 32, 4), {1, 0});
-  expect_fault(test, load_text(2), "must be a multiple of 2");
+  expect_fault(test, load_text(2), "must be a multiple of 32");
   expect_fault(test, load_text(2), "sm_90 has no tensor map of type b4x16", "sm_90a");
   test = make_case(simple_map(Type::kU4Padded, 128, 8, 128, 4), {0, 0});
   expect_fault(test, store_text(2), "b4x16_p64 is for loads alone");
