@@ -50,7 +50,7 @@ void Block::start(const Dim3& index, uint32_t rank) {
   std::fill(shared_.begin(), shared_.end(), kSharedPoison);
   std::fill(shared_written_.begin(), shared_written_.end(), uint8_t{0});
   mbarriers_.start();
-  tensor_memory_.start();
+  tensor_memory_.start(grid_.settings.check_uninitialized);
   for (uint32_t i = 0; i < warps_.size(); ++i) {
     const uint32_t threads = std::min<uint32_t>(thread_count_ - i * kWarpSize, kWarpSize);
     warps_[i]->start(grid_.kernel, threads == kWarpSize ? kAllLanes : (1u << threads) - 1);

@@ -19,8 +19,9 @@ std::string count_text(uint32_t columns) { return std::to_string(columns) + " co
 
 }  // namespace
 
-void TensorMemory::start() {
+void TensorMemory::start(bool tracks_writes) {
   std::fill(cells_.begin(), cells_.end(), kPoison);
+  written_.assign(tracks_writes ? size_t{kLanes} * kColumns : 0, 0);
   allocations_.clear();
   taken_.fill(false);
   last_columns_ = 0;
@@ -65,6 +66,27 @@ void TensorMemory::allocate(const Origin& origin, uint32_t column, uint32_t colu
   allocations_.push_back({column, columns, origin});
   std::fill_n(taken_.begin() + column / kLeastColumns, columns / kLeastColumns, true);
   last_columns_ = columns;
+  if (written_.empty()) return;
+  for (uint32_t lane = 0; lane < kLanes; ++lane) {
+    std::fill_n(written_.begin() + size_t{lane} * kColumns + column, columns, uint8_t{0});
+  }
+}
+
+void TensorMemory::mark_written(uint32_t lane, uint32_t column, uint32_t columns) {
+  if (written_.empty()) return;
+  std::fill_n(written_.begin() + size_t{lane} * kColumns + column, columns, uint8_t{1});
+}
+
+void TensorMemory::check_written(const Origin& origin, uint32_t lane, uint32_t column,
+                                 uint32_t columns, const char* what) const {
+  if (written_.empty()) return;
+  const auto first = written_.begin() + size_t{lane} * kColumns + column;
+  const auto found = std::find(first, first + columns, uint8_t{0});
+  if (found == first + columns) return;
+  fault_at(origin, Fault::Kind::kUninitialized,
+           std::string("uninitialized memory: ") + what + " reads tensor memory at lane " +
+               std::to_string(lane) + ", column " + std::to_string(column + (found - first)) +
+               ", which was never written since it was allocated");
 }
 
 std::string TensorMemory::list() const {

@@ -22,8 +22,9 @@ class TensorMemory {
   static constexpr uint32_t kColumns = 512;
   static constexpr uint32_t kLeastColumns = 32;  // of an allocation
 
-  // A block begins: nothing is allocated, contents are undefined.
-  void start();
+  // A block begins: nothing is allocated, contents are undefined. `tracks_writes`: reads of cells
+  // that nobody wrote since they were allocated are faults.
+  void start(bool tracks_writes);
 
   // The cell; columns run fastest.
   uint32_t& at(uint32_t lane, uint32_t column) { return row(lane)[column]; }
@@ -47,6 +48,10 @@ class TensorMemory {
   // Columns that an instruction touches lie in live allocations; `what` names them.
   void check_allocated(const Origin& origin, uint32_t column, uint32_t columns,
                        const std::string& what) const;
+  // Cells of a lane, where writes are tracked; `what` reads them.
+  void mark_written(uint32_t lane, uint32_t column, uint32_t columns);
+  void check_written(const Origin& origin, uint32_t lane, uint32_t column, uint32_t columns,
+                     const char* what) const;
   // The block's last thread has exited: nothing may be allocated.
   void check_released() const;
   // All instructions of a kernel have the same .cta_group.
@@ -73,7 +78,8 @@ class TensorMemory {
   bool is_free(uint32_t column, uint32_t columns) const;
   std::string list() const;
 
-  std::vector<uint32_t> cells_;  // none until touched
+  std::vector<uint32_t> cells_;   // none until touched
+  std::vector<uint8_t> written_;  // by cell; none where writes are not tracked
   std::vector<Allocation> allocations_;
   std::array<bool, kUnits> taken_{};
   uint32_t last_columns_ = 0;  // of the latest allocation; 0: none yet

@@ -98,6 +98,13 @@ void place(Warp& warp, Span& span, const Arg& address, const Arg* split, Access 
     block.tensor_memory().check_allocated(origin, column, columns,
                                           access == Access::kRead ? "a load" : "a store");
     order.access_tensor(warp, block, {span.lane, lanes_of(span.shape), column, columns}, access);
+    for (uint32_t lane = span.lane; lane < span.lane + lanes_of(span.shape); ++lane) {
+      if (access == Access::kWrite) {
+        block.tensor_memory().mark_written(lane, column, columns);
+      } else {
+        block.tensor_memory().check_written(origin, lane, column, columns, "a load");
+      }
+    }
   };
   touch(span.column);
   if (split == nullptr) return;

@@ -113,6 +113,7 @@ class CopyToTensor : public Operation {
     check();
     for (uint32_t i = 0; i < blocks_.count; ++i) {
       Block& block = *blocks_.block[i];
+      check_written(origin(), tile_, form_.from, block, "the source");
       for (uint32_t row = 0; row < tile_.lines; ++row) {
         for (uint32_t chunk = 0; chunk < tile_.chunks; ++chunk) {
           const auto words = words_of(chunk_in(block, tile_, row, chunk), form_.from);
@@ -131,6 +132,7 @@ class CopyToTensor : public Operation {
       const uint32_t lane = to_.lane + lanes.first + copy * lanes.step;
       std::memcpy(memory.row(lane) + to_.column + chunk * kWordsPerChunk, words,
                   tensor::kChunkBytes);
+      memory.mark_written(lane, to_.column + chunk * kWordsPerChunk, kWordsPerChunk);
     }
   }
 

@@ -35,11 +35,12 @@ ColumnSpan result_columns(const LaneLayout& layout, uint32_t column, uint32_t n)
   return {column, n / layout.parts};
 }
 
-void read_result(TensorMemory& memory, const LaneLayout& layout, uint32_t column, uint32_t n,
-                 bool is_16_bit, uint32_t* words) {
+void read_result(const Origin& origin, TensorMemory& memory, const LaneLayout& layout,
+                 uint32_t column, uint32_t n, bool is_16_bit, uint32_t* words) {
   const uint32_t width = n / layout.parts;
   for (uint32_t row = 0; row < layout.rows; ++row) {
     for (uint32_t part = 0; part < layout.parts; ++part, words += width) {
+      memory.check_written(origin, layout.lane(row, part), column, width, "D");
       std::memcpy(words, memory.row(layout.lane(row, part)) + column, width * sizeof(uint32_t));
       if (!is_16_bit) continue;
       for (uint32_t i = 0; i < width; ++i) words[i] &= 0xFFFF;
@@ -55,6 +56,7 @@ void write_result(TensorMemory& memory, const LaneLayout& layout, uint32_t colum
       const uint32_t lane = layout.lane(row, part);
       if ((disabled[lane / 32] >> lane % 32 & 1) != 0) continue;
       uint32_t* const to = memory.row(lane) + column;
+      memory.mark_written(lane, column, width);
       for (uint32_t i = 0; i < width; ++i) to[i] = is_16_bit ? words[i] & 0xFFFF : words[i];
     }
   }
@@ -99,6 +101,7 @@ void read_first(const Origin& origin, TensorMemory& memory, const LaneLayout& la
   for (uint32_t row = 0; row < layout.rows; ++row, codes += k) {
     const uint32_t from = shifts ? std::min(row + 1, layout.rows - 1) : row;
     const uint32_t* const cells = memory.row(layout.lane(from, 0)) + column;
+    memory.check_written(origin, layout.lane(from, 0), column, columns, "A");
     for (uint32_t part = 1; part < layout.parts; ++part) {
       const uint32_t lane = layout.lane(from, part);
       if (std::equal(cells, cells + columns, memory.row(lane) + column)) continue;
@@ -142,6 +145,7 @@ void read_scales(const Origin& origin, TensorMemory& memory, const ScaleLayout& 
       const uint32_t begin = word == 0 ? layout.id : 0;
       const uint32_t end = std::min(layout.id + layout.count - word * 4, 4u);
       const uint32_t bits = memory.at(first_lane, at);
+      memory.check_written(origin, first_lane, at, 1, "a scale factor");
       const uint32_t mask = (end == 4 ? ~0u : (1u << end * 8) - 1) & ~0u << begin * 8;
       for (uint32_t copy = 1; copy < quarters; ++copy) {
         const uint32_t lane = first_lane + copy * kQuarterLanes;
@@ -169,9 +173,10 @@ constexpr uint32_t kSharedBits = 16;
 bool shares_words(const MmaShape& shape) { return tensor::bits_of(shape.a) >= 16; }
 
 // The metadata of a row: 4 bits to a group of 4 elements (of 2 for tf32, of 8 for mxf4).
-uint64_t metadata_of(TensorMemory& memory, const LaneLayout& layout, const MmaShape& shape,
-                     uint32_t column, uint32_t row) {
+uint64_t metadata_of(const Origin& origin, TensorMemory& memory, const LaneLayout& layout,
+                     const MmaShape& shape, uint32_t column, uint32_t row) {
   if (!shares_words(shape)) {
+    memory.check_written(origin, layout.lane(row, 0), column, 2, "sparsity metadata");
     const uint32_t* const cells = memory.row(layout.lane(row, 0)) + column;
     return cells[0] | uint64_t{cells[1]} << 32;
   }
@@ -179,6 +184,7 @@ uint64_t metadata_of(TensorMemory& memory, const LaneLayout& layout, const MmaSh
   uint64_t bits = 0;
   for (uint32_t half = 0; half < 2; ++half) {
     const uint32_t lane = layout.lane(group + half * 8 + row % 8, 0);
+    memory.check_written(origin, lane, column + shape.selector, 1, "sparsity metadata");
     const uint32_t word = memory.at(lane, column + shape.selector);
     bits |= uint64_t{word >> row / 8 % 2 * kSharedBits & 0xFFFF} << half * kSharedBits;
   }
@@ -198,7 +204,7 @@ void read_metadata(const Origin& origin, TensorMemory& memory, const LaneLayout&
   const bool is_tf32 = shape.a == Format::kTf32;                             // 1:2
   const uint32_t groups = shape.k / (is_pairwise ? 8 : is_tf32 ? 2 : 4);
   for (uint32_t row = 0; row < layout.rows; ++row) {
-    const uint64_t bits = metadata_of(memory, layout, shape, column, row);
+    const uint64_t bits = metadata_of(origin, memory, layout, shape, column, row);
     for (uint32_t group = 0; group < groups; ++group) {
       const auto index = static_cast<uint32_t>(bits >> group * 4 & 15);
       const uint32_t low = index & 3, high = index >> 2;

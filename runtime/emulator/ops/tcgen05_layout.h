@@ -40,8 +40,8 @@ struct ColumnSpan {
 
 // D: rows x n words.
 ColumnSpan result_columns(const LaneLayout& layout, uint32_t column, uint32_t n);
-void read_result(TensorMemory& memory, const LaneLayout& layout, uint32_t column, uint32_t n,
-                 bool is_16_bit, uint32_t* words);
+void read_result(const Origin& origin, TensorMemory& memory, const LaneLayout& layout,
+                 uint32_t column, uint32_t n, bool is_16_bit, uint32_t* words);
 // `disabled`: 4 words, a bit a lane that keeps what it has.
 void write_result(TensorMemory& memory, const LaneLayout& layout, uint32_t column, uint32_t n,
                   bool is_16_bit, const uint32_t* disabled, const uint32_t* words);

@@ -133,6 +133,7 @@ void Multiplication::read_b(std::vector<uint32_t>& codes) const {
   const uint32_t rows = p.b_rows() + p.columns.shift, k = p.shape.k;
   codes.resize(size_t{rows} * p.blocks.count * k);
   for (uint32_t i = 0; i < p.blocks.count; ++i) {
+    check_written(origin(), p.b, row_packing(p.variant.kind, p.shape.b), *p.blocks.block[i], "B");
     gather_rows(*p.blocks.block[i], p.b, row_packing(p.variant.kind, p.shape.b), rows, k,
                 codes.data() + size_t{i} * rows * k);
   }
@@ -148,6 +149,7 @@ void Multiplication::read_a(Block& block, std::vector<uint32_t>& codes) const {
   const Product& p = product_;
   codes.resize(size_t{p.layout.rows} * p.stored_k());
   if (p.has_a_rows) {
+    check_written(origin(), p.a, row_packing(p.variant.kind, p.shape.a), block, "A");
     gather_rows(block, p.a, row_packing(p.variant.kind, p.shape.a), p.layout.rows, p.stored_k(),
                 codes.data());
   } else {
@@ -173,7 +175,7 @@ void Multiplication::multiply_in(uint32_t index, const std::vector<uint32_t>& b)
     read_scales(origin(), memory, of_b, p.b_scales, "B", b_scales.data());
   }
   if (p.accumulates) {
-    read_result(memory, p.layout, p.d, p.shape.n, is_16_bit, d.data());
+    read_result(origin(), memory, p.layout, p.d, p.shape.n, is_16_bit, d.data());
     if (p.down_scale != 0) scale_down(d, is_16_bit, p.down_scale);
   }
   tensor::Multiply multiply;

@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/emulator/ops/tcgen05_operands.h"
 
+#include <cstring>
+
 #include "runtime/emulator/machine/access.h"
+#include "runtime/emulator/machine/report.h"
 #include "runtime/emulator/ops/tcgen05.h"
 
 namespace nibble::emulator::tcgen05 {
@@ -31,6 +34,25 @@ void check_rows(const Origin& origin, const tensor::MatrixTile& tile, const Bloc
   const uint32_t begin = window_begin(block);
   if (!tensor::check_tile(tile, begin, begin + block.shared_size(), error)) {
     fault_at(origin, Fault::Kind::kIllegalAddress, "illegal address: " + what + ": " + error);
+  }
+}
+
+void check_written(const Origin& origin, const tensor::MatrixTile& tile, tensor::Packing packing,
+                   Block& block, const char* what) {
+  const uint8_t* const written = block.shared_written();
+  if (written == nullptr) return;
+  const uint32_t bytes = packing == tensor::Packing::k4Padded   ? 8
+                         : packing == tensor::Packing::k6Padded ? 12
+                                                                : tensor::kChunkBytes;
+  for (uint32_t line = 0; line < tile.lines; ++line) {
+    for (uint32_t chunk = 0; chunk < tile.chunks; ++chunk) {
+      const uint32_t address = tensor::chunk_address(tile, line, chunk);
+      if (std::memchr(written + (address - window_begin(block)), 0, bytes) == nullptr) continue;
+      fault_at(origin, Fault::Kind::kUninitialized,
+               std::string("uninitialized memory: ") + what + " at shared memory " +
+                   hexadecimal(address) + " (" + (tile.is_k_major ? "row " : "k = ") +
+                   std::to_string(line) + ") was never written");
+    }
   }
 }
 

@@ -18,6 +18,9 @@ tensor::MatrixTile tile_of(const Origin& origin, uint64_t descriptor, bool is_k_
 // Faults where the tile is not all in the block's shared memory.
 void check_rows(const Origin& origin, const tensor::MatrixTile& tile, const Block& block,
                 const std::string& what);
+// Faults where nobody wrote some of its elements, if that is tracked.
+void check_written(const Origin& origin, const tensor::MatrixTile& tile, tensor::Packing packing,
+                   Block& block, const char* what);
 // Its bytes, which the operation reads.
 void add_rows(std::vector<Extent>& extents, const tensor::MatrixTile& tile, Block& block);
 const std::byte* chunk_in(Block& block, const tensor::MatrixTile& tile, uint32_t line,

@@ -141,7 +141,7 @@ TEST(Tcgen05Mma, ScalesTheAccumulatorDown) {
   }
 }
 
-TEST(Tcgen05Mma, EveryActiveThreadIssuesOne) {
+TEST(Tcgen05Mma, AccumulatesInOrder) {
   HalfProduct product(32);
   product.kernel.body = HalfProduct::descriptors() +
                         product.multiply(kHalf, "%p1", product.idesc()) +

@@ -211,5 +211,33 @@ TEST(Tcgen05Rules, FindsMissingFences) {
                                         "the tensor core of block", "tcgen05.ld"});
 }
 
+TEST(Tcgen05Rules, FindsWhatNobodyWrote) {
+  const auto report = [](const std::string& without, const std::string& body) {
+    HalfProduct product(64);
+    product.kernel.settings.check_uninitialized = true;
+    product.kernel.body = HalfProduct::descriptors() + body;
+    std::string text = product.kernel.text();
+    for (size_t at; !without.empty() && (at = text.find(without)) != std::string::npos;) {
+      text.erase(at, text.find('\n', at) + 1 - at);
+    }
+    Machine machine("sm_100a", product.kernel.settings);
+    EXPECT_TRUE(machine.load(text)) << machine.error;
+    const uint64_t a = machine.buffer(std::vector<uint32_t>(16384));
+    const uint64_t b = machine.buffer(std::vector<uint32_t>(128 * 256));
+    const auto fault = machine.run("test", {1, 1, 1}, {128, 1, 1}, {a, b}, {1, 1, 1}, 65536);
+    return fault ? fault->report : "";
+  };
+  const HalfProduct product(64);
+  const std::string half = ".cta_group::1.kind::f16";
+  const std::string multiply = product.multiply(half, "%p1", product.idesc());
+  EXPECT_EQ(report("", multiply), "");
+  expect_parts(report("st.shared.v4", multiply),
+               {"uninitialized memory: B at shared memory", "(row 0) was never written"});
+  expect_parts(report("tcgen05.st.sync", multiply),
+               {"uninitialized memory: D reads tensor memory at lane 0, column 0"});
+  expect_parts(report("tcgen05.st.sync", product.multiply(half, "%p2", product.idesc())),
+               {"uninitialized memory: a load reads tensor memory at lane", "column 64"});
+}
+
 }  // namespace
 }  // namespace nibble::emulator
