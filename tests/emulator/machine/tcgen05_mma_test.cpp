@@ -96,17 +96,23 @@ TEST(Tcgen05Mma, MultipliesNvfp4) {
             "0x08200480, [%r9], [%r10], " +
             (step == 0 ? "%p2" : "%p1") + ";\n";
   }
-  const auto fault = kernel.run();
-  ASSERT_FALSE(fault) << fault->report;
+  std::vector<float> want(128 * kN);
   for (uint32_t m = 0; m < 128; ++m) {
     for (uint32_t n = 0; n < kN; ++n) {
-      double want = 0;
+      double sum = 0;
       for (uint32_t k = 0; k < kK; ++k) {
-        want += std::ldexp(small(m, k, 0) * small(n, k, 1),
-                           scale_power(m, k / 16) + scale_power(n + 1, k / 16));
+        sum += std::ldexp(small(m, k, 0) * small(n, k, 1),
+                          scale_power(m, k / 16) + scale_power(n + 1, k / 16));
       }
-      ASSERT_EQ(std::bit_cast<float>(kernel.tensor(m, n)), static_cast<float>(want))
-          << m << ", " << n;
+      want[m * kN + n] = static_cast<float>(sum);
+    }
+  }
+  for (uint32_t seed = 0; seed < 25; ++seed) {
+    kernel.settings.seed = seed;
+    const auto fault = kernel.run();
+    ASSERT_FALSE(fault) << seed << ": " << fault->report;
+    for (uint32_t i = 0; i < want.size(); ++i) {
+      ASSERT_EQ(std::bit_cast<float>(kernel.tensor(i / kN, i % kN)), want[i]) << seed << ", " << i;
     }
   }
 }
