@@ -35,7 +35,7 @@ struct Case {
   uint32_t registers() const { return shape.registers * count; }
 };
 
-uint32_t offset(std::vector<Factor> factors, uint32_t index) {
+uint32_t offset(const std::vector<Factor>& factors, uint32_t index) {
   uint32_t sum = 0;
   for (const Factor& factor : factors) {
     sum += index % factor.size * factor.stride;
@@ -87,7 +87,7 @@ uint32_t fill(uint32_t lane, uint32_t column) {
 constexpr uint32_t kColumns = 512, kCopy = 384;
 
 class Tcgen05Shapes : public testing::TestWithParam<Case> {
- protected:
+ public:
   void fill_all() {
     for (uint32_t lane = 0; lane < 128; ++lane) {
       for (uint32_t column = 0; column < kColumns; ++column) {
@@ -222,9 +222,7 @@ TEST(Tcgen05Reduce, TakesTheLargestOfEachLane) {
     }
     // Threads 0-15 have columns 0 and 1, threads 16-31 columns 2 and 3.
     const std::string text = reduction.text;
-    const uint32_t low = text.find("f32") != text.npos   ? 0xC0400000
-                         : text.find("u32") != text.npos ? 0x7FC00000
-                                                         : 0x7FC00000;
+    const uint32_t low = text.find("f32") != text.npos ? 0xC0400000 : 0x7FC00000;
     const uint32_t high = 0x40000000;
     EXPECT_EQ(kernel.tensor(33, 8), low) << text;
     EXPECT_EQ(kernel.tensor(33 + 16, 8), high) << text;

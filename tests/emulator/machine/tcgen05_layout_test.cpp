@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cmath>
+#include <ostream>
 
 #include "tests/emulator/machine/tensor_kernel.h"
 
@@ -46,7 +47,7 @@ struct Case {
   const char* modifiers = "";  // behind the kind
 };
 
-void PrintTo(const Case& c, std::ostream* out) { *out << c.kind << c.modifiers; }
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.kind << c.modifiers; }
 
 std::string name_of(const Case& c) {
   std::string text = std::string(c.kind) + "_" + c.a.name + "_" + c.b.name + "_cg" +
@@ -84,7 +85,7 @@ int scale_power(uint32_t row, uint32_t block) {
 }
 
 class Tcgen05Layout : public testing::TestWithParam<Case> {
- protected:
+ public:
   static constexpr uint32_t kB = 16384, kMatrixBytes = 49152;
   static constexpr uint32_t kA = 256, kScalesA = 288, kScalesB = 304, kMeta = 320;
 
