@@ -119,12 +119,13 @@ TEST_F(Misuse, BusNumbersBeyondAnInt) {
 }
 
 TEST_F(Misuse, EnumerationsBeyondTheirs) {
-  int value = 0;
-  EXPECT_EQ((call<int*, int, CUfunction>("cuFuncGetAttribute", &value, -1, function("add"))),
-            CUDA_ERROR_INVALID_VALUE);
-  EXPECT_EQ(
-      (call<int*, int, CUfunction>("cuFuncGetAttribute", &value, 0x7FFFFFFF, function("add"))),
-      CUDA_ERROR_INVALID_VALUE);
+  for (const int beyond : {-1, 16, 0x7FFFFFFF}) {
+    int value = 0;
+    EXPECT_EQ((call<int*, CUfunction_attribute, CUfunction>(
+                  "cuFuncGetAttribute", &value, static_cast<CUfunction_attribute>(beyond),
+                  function("add"))),
+              CUDA_ERROR_INVALID_VALUE);
+  }
 }
 
 // Files whose headers promise more than they hold, or a pointer.
