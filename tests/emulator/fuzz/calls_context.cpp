@@ -58,70 +58,69 @@ void error_name(World& world, void* function) {
   call<CUresult, const char**>(function, world.any<CUresult>(999), world.out<const char*>());
 }
 
+constexpr Call kCalls[] = {
+    {"cuCtxCreate_v2", create_context},
+    {"cuCtxDestroy_v2", context_call},
+    {"cuCtxPushCurrent_v2", context_call},
+    {"cuCtxSetCurrent",
+     [](World& world, void* function) {
+       if (!world.random.one_in(4)) call<CUcontext>(function, context_of(world));
+     }},
+    {"cuCtxPopCurrent_v2", get_context},
+    {"cuCtxGetCurrent", get_context},
+    {"cuCtxSynchronize_v2", context_call},
+    {"cuCtxGetDevice_v2",
+     [](World& world, void* function) {
+       call<CUdevice*, CUcontext>(function, world.out<CUdevice>(), context_of(world));
+     }},
+    {"cuCtxGetLimit", limit},
+    {"cuCtxSetLimit",
+     [](World& world, void* function) {
+       call<CUlimit, size_t>(function, world.any<CUlimit>(10), world.random.number());
+     }},
+    {"cuCtxSetCacheConfig",
+     [](World& world, void* function) {
+       call<CUfunc_cache>(function, world.any<CUfunc_cache>(3));
+     }},
+    {"cuCtxEnablePeerAccess",
+     [](World& world, void* function) {
+       call<CUcontext, unsigned>(function, context_of(world), world.any<unsigned>(1));
+     }},
+    {"cuDevicePrimaryCtxRetain", retain},
+    {"cuDevicePrimaryCtxRelease_v2",
+     [](World& world, void* function) { call<CUdevice>(function, world.device()); }},
+    {"cuDevicePrimaryCtxReset_v2",
+     [](World& world, void* function) {
+       if (world.random.one_in(4)) call<CUdevice>(function, world.device());
+     }},
+    {"cuDevicePrimaryCtxSetFlags_v2",
+     [](World& world, void* function) {
+       call<CUdevice, unsigned>(function, world.device(), world.any<unsigned>(31));
+     }},
+    {"cuDevicePrimaryCtxGetState",
+     [](World& world, void* function) {
+       call<CUdevice, unsigned*, int*>(function, world.device(), world.out<unsigned>(),
+                                       world.out<int>());
+     }},
+    {"cuDeviceGetAttribute", device_attribute},
+    {"cuDeviceGetName", device_name},
+    {"cuDeviceGetPCIBusId", device_name},
+    {"cuDeviceGetByPCIBusId", device_by_bus},
+    {"cuDeviceCanAccessPeer",
+     [](World& world, void* function) {
+       call<int*, CUdevice, CUdevice>(function, world.out<int>(), world.device(), world.device());
+     }},
+    {"cuDeviceTotalMem_v2",
+     [](World& world, void* function) {
+       call<size_t*, CUdevice>(function, world.out<size_t>(), world.device());
+     }},
+    {"cuGetProcAddress_v2", get_entry},
+    {"cuGetErrorName", error_name},
+    {"cuGetErrorString", error_name},
+};
+
 }  // namespace
 
-const std::vector<Call>& context_calls() {
-  static const std::vector<Call> kCalls = {
-      {"cuCtxCreate_v2", create_context},
-      {"cuCtxDestroy_v2", context_call},
-      {"cuCtxPushCurrent_v2", context_call},
-      {"cuCtxSetCurrent",
-       [](World& world, void* function) {
-         if (!world.random.one_in(4)) call<CUcontext>(function, context_of(world));
-       }},
-      {"cuCtxPopCurrent_v2", get_context},
-      {"cuCtxGetCurrent", get_context},
-      {"cuCtxSynchronize_v2", context_call},
-      {"cuCtxGetDevice_v2",
-       [](World& world, void* function) {
-         call<CUdevice*, CUcontext>(function, world.out<CUdevice>(), context_of(world));
-       }},
-      {"cuCtxGetLimit", limit},
-      {"cuCtxSetLimit",
-       [](World& world, void* function) {
-         call<CUlimit, size_t>(function, world.any<CUlimit>(10), world.random.number());
-       }},
-      {"cuCtxSetCacheConfig",
-       [](World& world, void* function) {
-         call<CUfunc_cache>(function, world.any<CUfunc_cache>(3));
-       }},
-      {"cuCtxEnablePeerAccess",
-       [](World& world, void* function) {
-         call<CUcontext, unsigned>(function, context_of(world), world.any<unsigned>(1));
-       }},
-      {"cuDevicePrimaryCtxRetain", retain},
-      {"cuDevicePrimaryCtxRelease_v2",
-       [](World& world, void* function) { call<CUdevice>(function, world.device()); }},
-      {"cuDevicePrimaryCtxReset_v2",
-       [](World& world, void* function) {
-         if (world.random.one_in(4)) call<CUdevice>(function, world.device());
-       }},
-      {"cuDevicePrimaryCtxSetFlags_v2",
-       [](World& world, void* function) {
-         call<CUdevice, unsigned>(function, world.device(), world.any<unsigned>(31));
-       }},
-      {"cuDevicePrimaryCtxGetState",
-       [](World& world, void* function) {
-         call<CUdevice, unsigned*, int*>(function, world.device(), world.out<unsigned>(),
-                                         world.out<int>());
-       }},
-      {"cuDeviceGetAttribute", device_attribute},
-      {"cuDeviceGetName", device_name},
-      {"cuDeviceGetPCIBusId", device_name},
-      {"cuDeviceGetByPCIBusId", device_by_bus},
-      {"cuDeviceCanAccessPeer",
-       [](World& world, void* function) {
-         call<int*, CUdevice, CUdevice>(function, world.out<int>(), world.device(), world.device());
-       }},
-      {"cuDeviceTotalMem_v2",
-       [](World& world, void* function) {
-         call<size_t*, CUdevice>(function, world.out<size_t>(), world.device());
-       }},
-      {"cuGetProcAddress_v2", get_entry},
-      {"cuGetErrorName", error_name},
-      {"cuGetErrorString", error_name},
-  };
-  return kCalls;
-}
+std::span<const Call> context_calls() { return kCalls; }
 
 }  // namespace nibble::fuzz

@@ -327,94 +327,92 @@ void replace_address(World& world, void* function) {
                             reinterpret_cast<void*>(world.device_address()));
 }
 
+constexpr Call kCalls[] = {
+    {"cuMemAlloc_v2", allocate},
+    {"cuMemAlloc_v2", allocate},
+    {"cuMemAllocManaged", allocate_managed},
+    {"cuMemHostAlloc", allocate_host},
+    {"cuMemAllocPitch_v2", allocate_pitch},
+    {"cuMemAllocAsync", allocate_async},
+    {"cuMemAllocFromPoolAsync", allocate_from_pool},
+    {"cuDeviceGetDefaultMemPool", get_pool},
+    {"cuMemPoolGetAttribute", pool_attribute},
+    {"cuMemPoolSetAttribute", pool_attribute},
+    {"cuMemPoolTrimTo",
+     [](World& world, void* function) {
+       call<CUmemoryPool, size_t>(function, world.handle<CUmemoryPool>(Kind::kPool), world.size());
+     }},
+    {"cuMemFree_v2",
+     [](World& world, void* function) { call<CUdeviceptr>(function, world.device_address()); }},
+    {"cuMemFreeAsync",
+     [](World& world, void* function) {
+       call<CUdeviceptr, CUstream>(function, world.device_address(),
+                                   world.handle<CUstream>(Kind::kStream));
+     }},
+    {"cuMemFreeHost", free_host},
+    {"cuMemHostUnregister", free_host},
+    {"cuMemcpyHtoD_v2", copy_in},
+    {"cuMemcpyHtoDAsync_v2", copy_in_async},
+    {"cuMemcpyDtoH_v2", copy_out},
+    {"cuMemcpyDtoHAsync_v2", copy_out_async},
+    {"cuMemcpyDtoD_v2", copy_on_device},
+    {"cuMemcpy", copy_unified},
+    {"cuMemcpyAsync", copy_unified_async},
+    {"cuMemcpy2D_v2", copy_rows},
+    {"cuMemcpy2DAsync_v2", copy_rows_async},
+    {"cuMemcpy3D_v2", copy_slices},
+    {"cuMemsetD8_v2", fill<unsigned char>},
+    {"cuMemsetD16_v2", fill<unsigned short>},
+    {"cuMemsetD32_v2", fill<unsigned>},
+    {"cuMemsetD8Async", fill_async<unsigned char>},
+    {"cuMemsetD32Async", fill_async<unsigned>},
+    {"cuMemsetD2D8_v2", fill_rows<unsigned char>},
+    {"cuMemsetD2D16_v2", fill_rows<unsigned short>},
+    {"cuMemsetD2D32_v2", fill_rows<unsigned>},
+    {"cuMemGetInfo_v2",
+     [](World& world, void* function) {
+       call<size_t*, size_t*>(function, world.out<size_t>(), world.out<size_t>());
+     }},
+    {"cuMemGetAddressRange_v2",
+     [](World& world, void* function) {
+       call<CUdeviceptr*, size_t*, CUdeviceptr>(function, world.out<CUdeviceptr>(),
+                                                world.out<size_t>(), world.device_address());
+     }},
+    {"cuPointerGetAttribute", pointer_attribute},
+    {"cuPointerGetAttributes", pointer_attributes},
+    {"cuPointerSetAttribute", set_pointer_attribute},
+    {"cuMemHostGetDevicePointer_v2",
+     [](World& world, void* function) {
+       call<CUdeviceptr*, void*, unsigned>(function, world.out<CUdeviceptr>(),
+                                           reinterpret_cast<void*>(world.device_address()),
+                                           world.any<unsigned>(1));
+     }},
+    {"cuMemHostGetFlags",
+     [](World& world, void* function) {
+       call<unsigned*, void*>(function, world.out<unsigned>(),
+                              reinterpret_cast<void*>(world.device_address()));
+     }},
+    {"cuMemPrefetchAsync",
+     [](World& world, void* function) {
+       call<CUdeviceptr, size_t, CUdevice, CUstream>(function, world.device_address(), world.size(),
+                                                     world.device(),
+                                                     world.handle<CUstream>(Kind::kStream));
+     }},
+    {"cuMemAdvise",
+     [](World& world, void* function) {
+       call<CUdeviceptr, size_t, CUmem_advise, CUdevice>(function, world.device_address(),
+                                                         world.size(), world.any<CUmem_advise>(6),
+                                                         world.device());
+     }},
+    {"cuTensorMapEncodeTiled", encode_tiled},
+    {"cuTensorMapEncodeTiled", encode_tiled},
+    {"cuTensorMapEncodeIm2col", encode_im2col},
+    {"cuTensorMapEncodeIm2colWide", encode_wide},
+    {"cuTensorMapReplaceAddress", replace_address},
+};
+
 }  // namespace
 
-const std::vector<Call>& memory_calls() {
-  static const std::vector<Call> kCalls = {
-      {"cuMemAlloc_v2", allocate},
-      {"cuMemAlloc_v2", allocate},
-      {"cuMemAllocManaged", allocate_managed},
-      {"cuMemHostAlloc", allocate_host},
-      {"cuMemAllocPitch_v2", allocate_pitch},
-      {"cuMemAllocAsync", allocate_async},
-      {"cuMemAllocFromPoolAsync", allocate_from_pool},
-      {"cuDeviceGetDefaultMemPool", get_pool},
-      {"cuMemPoolGetAttribute", pool_attribute},
-      {"cuMemPoolSetAttribute", pool_attribute},
-      {"cuMemPoolTrimTo",
-       [](World& world, void* function) {
-         call<CUmemoryPool, size_t>(function, world.handle<CUmemoryPool>(Kind::kPool),
-                                    world.size());
-       }},
-      {"cuMemFree_v2",
-       [](World& world, void* function) { call<CUdeviceptr>(function, world.device_address()); }},
-      {"cuMemFreeAsync",
-       [](World& world, void* function) {
-         call<CUdeviceptr, CUstream>(function, world.device_address(),
-                                     world.handle<CUstream>(Kind::kStream));
-       }},
-      {"cuMemFreeHost", free_host},
-      {"cuMemHostUnregister", free_host},
-      {"cuMemcpyHtoD_v2", copy_in},
-      {"cuMemcpyHtoDAsync_v2", copy_in_async},
-      {"cuMemcpyDtoH_v2", copy_out},
-      {"cuMemcpyDtoHAsync_v2", copy_out_async},
-      {"cuMemcpyDtoD_v2", copy_on_device},
-      {"cuMemcpy", copy_unified},
-      {"cuMemcpyAsync", copy_unified_async},
-      {"cuMemcpy2D_v2", copy_rows},
-      {"cuMemcpy2DAsync_v2", copy_rows_async},
-      {"cuMemcpy3D_v2", copy_slices},
-      {"cuMemsetD8_v2", fill<unsigned char>},
-      {"cuMemsetD16_v2", fill<unsigned short>},
-      {"cuMemsetD32_v2", fill<unsigned>},
-      {"cuMemsetD8Async", fill_async<unsigned char>},
-      {"cuMemsetD32Async", fill_async<unsigned>},
-      {"cuMemsetD2D8_v2", fill_rows<unsigned char>},
-      {"cuMemsetD2D16_v2", fill_rows<unsigned short>},
-      {"cuMemsetD2D32_v2", fill_rows<unsigned>},
-      {"cuMemGetInfo_v2",
-       [](World& world, void* function) {
-         call<size_t*, size_t*>(function, world.out<size_t>(), world.out<size_t>());
-       }},
-      {"cuMemGetAddressRange_v2",
-       [](World& world, void* function) {
-         call<CUdeviceptr*, size_t*, CUdeviceptr>(function, world.out<CUdeviceptr>(),
-                                                  world.out<size_t>(), world.device_address());
-       }},
-      {"cuPointerGetAttribute", pointer_attribute},
-      {"cuPointerGetAttributes", pointer_attributes},
-      {"cuPointerSetAttribute", set_pointer_attribute},
-      {"cuMemHostGetDevicePointer_v2",
-       [](World& world, void* function) {
-         call<CUdeviceptr*, void*, unsigned>(function, world.out<CUdeviceptr>(),
-                                             reinterpret_cast<void*>(world.device_address()),
-                                             world.any<unsigned>(1));
-       }},
-      {"cuMemHostGetFlags",
-       [](World& world, void* function) {
-         call<unsigned*, void*>(function, world.out<unsigned>(),
-                                reinterpret_cast<void*>(world.device_address()));
-       }},
-      {"cuMemPrefetchAsync",
-       [](World& world, void* function) {
-         call<CUdeviceptr, size_t, CUdevice, CUstream>(function, world.device_address(),
-                                                       world.size(), world.device(),
-                                                       world.handle<CUstream>(Kind::kStream));
-       }},
-      {"cuMemAdvise",
-       [](World& world, void* function) {
-         call<CUdeviceptr, size_t, CUmem_advise, CUdevice>(function, world.device_address(),
-                                                           world.size(), world.any<CUmem_advise>(6),
-                                                           world.device());
-       }},
-      {"cuTensorMapEncodeTiled", encode_tiled},
-      {"cuTensorMapEncodeTiled", encode_tiled},
-      {"cuTensorMapEncodeIm2col", encode_im2col},
-      {"cuTensorMapEncodeIm2colWide", encode_wide},
-      {"cuTensorMapReplaceAddress", replace_address},
-  };
-  return kCalls;
-}
+std::span<const Call> memory_calls() { return kCalls; }
 
 }  // namespace nibble::fuzz

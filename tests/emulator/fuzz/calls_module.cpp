@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls about code: modules, libraries, functions, occupancy, launches.
 #include <array>
-#include <cstring>
+#include <cstdio>
 
 #include "tests/emulator/fuzz/driver_world.h"
 
@@ -46,7 +46,9 @@ void load_data_ex(World& world, void* function) {
 void load_file(World& world, void* function) {
   if (!world.random.one_in(16)) return;  // files are slow
   auto* const module = world.out<CUmodule>();
-  world.keep(Kind::kModule, call<CUmodule*, const char*>(function, module, world.path()), module);
+  const char* const path = world.path();
+  world.keep(Kind::kModule, call<CUmodule*, const char*>(function, module, path), module);
+  if (path != nullptr) std::remove(path);
 }
 void get_function(World& world, void* function) {
   auto* const found = world.out<CUfunction>();
@@ -225,72 +227,71 @@ void parameter_info(World& world, void* function) {
                                              world.out<size_t>(), world.out<size_t>());
 }
 
+constexpr Call kCalls[] = {
+    {"cuModuleLoadData", load_data},
+    {"cuModuleLoadDataEx", load_data_ex},
+    {"cuModuleLoad", load_file},
+    {"cuModuleUnload",
+     [](World& world, void* function) {
+       call<CUmodule>(function, world.handle<CUmodule>(Kind::kModule));
+     }},
+    {"cuModuleGetFunction", get_function},
+    {"cuModuleGetFunction", get_function},
+    {"cuModuleGetFunction", get_function},
+    {"cuModuleGetGlobal_v2", get_global},
+    {"cuModuleGetFunctionCount",
+     [](World& world, void* function) {
+       call<unsigned*, CUmodule>(function, world.out<unsigned>(),
+                                 world.handle<CUmodule>(Kind::kModule));
+     }},
+    {"cuModuleEnumerateFunctions", enumerate_functions},
+    {"cuLibraryLoadData", load_library},
+    {"cuLibraryUnload",
+     [](World& world, void* function) {
+       call<CUlibrary>(function, world.handle<CUlibrary>(Kind::kLibrary));
+     }},
+    {"cuLibraryGetKernel", get_kernel},
+    {"cuLibraryGetKernel", get_kernel},
+    {"cuLibraryGetModule", library_module},
+    {"cuKernelGetFunction", kernel_function},
+    {"cuKernelGetAttribute", kernel_attribute},
+    {"cuKernelSetAttribute", set_kernel_attribute},
+    {"cuKernelGetName",
+     [](World& world, void* function) {
+       call<const char**, CUkernel>(function, world.out<const char*>(),
+                                    world.handle<CUkernel>(Kind::kKernel));
+     }},
+    {"cuFuncGetAttribute", attribute},
+    {"cuFuncSetAttribute", set_attribute},
+    {"cuFuncSetAttribute", set_attribute},
+    {"cuFuncGetParamInfo", parameter_info},
+    {"cuFuncGetModule",
+     [](World& world, void* function) {
+       call<CUmodule*, CUfunction>(function, world.out<CUmodule>(), function_of(world));
+     }},
+    {"cuFuncGetName",
+     [](World& world, void* function) {
+       call<const char**, CUfunction>(function, world.out<const char*>(), function_of(world));
+     }},
+    {"cuFuncSetCacheConfig",
+     [](World& world, void* function) {
+       call<CUfunction, CUfunc_cache>(function, function_of(world), world.any<CUfunc_cache>(3));
+     }},
+    {"cuOccupancyMaxPotentialBlockSize", block_size_call},
+    {"cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags", occupancy},
+    {"cuOccupancyAvailableDynamicSMemPerBlock", available_shared},
+    {"cuOccupancyMaxActiveClusters", clusters},
+    {"cuOccupancyMaxPotentialClusterSize", clusters},
+    {"cuLaunchKernel", launch},
+    {"cuLaunchKernel", launch},
+    {"cuLaunchKernelEx", launch_ex},
+    {"cuLaunchKernelEx", launch_ex},
+    {"cuLaunchKernelEx_ptsz", launch_ex},
+    {"cuLaunchCooperativeKernel", launch_cooperative},
+};
+
 }  // namespace
 
-const std::vector<Call>& module_calls() {
-  static const std::vector<Call> kCalls = {
-      {"cuModuleLoadData", load_data},
-      {"cuModuleLoadDataEx", load_data_ex},
-      {"cuModuleLoad", load_file},
-      {"cuModuleUnload",
-       [](World& world, void* function) {
-         call<CUmodule>(function, world.handle<CUmodule>(Kind::kModule));
-       }},
-      {"cuModuleGetFunction", get_function},
-      {"cuModuleGetFunction", get_function},
-      {"cuModuleGetFunction", get_function},
-      {"cuModuleGetGlobal_v2", get_global},
-      {"cuModuleGetFunctionCount",
-       [](World& world, void* function) {
-         call<unsigned*, CUmodule>(function, world.out<unsigned>(),
-                                   world.handle<CUmodule>(Kind::kModule));
-       }},
-      {"cuModuleEnumerateFunctions", enumerate_functions},
-      {"cuLibraryLoadData", load_library},
-      {"cuLibraryUnload",
-       [](World& world, void* function) {
-         call<CUlibrary>(function, world.handle<CUlibrary>(Kind::kLibrary));
-       }},
-      {"cuLibraryGetKernel", get_kernel},
-      {"cuLibraryGetKernel", get_kernel},
-      {"cuLibraryGetModule", library_module},
-      {"cuKernelGetFunction", kernel_function},
-      {"cuKernelGetAttribute", kernel_attribute},
-      {"cuKernelSetAttribute", set_kernel_attribute},
-      {"cuKernelGetName",
-       [](World& world, void* function) {
-         call<const char**, CUkernel>(function, world.out<const char*>(),
-                                      world.handle<CUkernel>(Kind::kKernel));
-       }},
-      {"cuFuncGetAttribute", attribute},
-      {"cuFuncSetAttribute", set_attribute},
-      {"cuFuncSetAttribute", set_attribute},
-      {"cuFuncGetParamInfo", parameter_info},
-      {"cuFuncGetModule",
-       [](World& world, void* function) {
-         call<CUmodule*, CUfunction>(function, world.out<CUmodule>(), function_of(world));
-       }},
-      {"cuFuncGetName",
-       [](World& world, void* function) {
-         call<const char**, CUfunction>(function, world.out<const char*>(), function_of(world));
-       }},
-      {"cuFuncSetCacheConfig",
-       [](World& world, void* function) {
-         call<CUfunction, CUfunc_cache>(function, function_of(world), world.any<CUfunc_cache>(3));
-       }},
-      {"cuOccupancyMaxPotentialBlockSize", block_size_call},
-      {"cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags", occupancy},
-      {"cuOccupancyAvailableDynamicSMemPerBlock", available_shared},
-      {"cuOccupancyMaxActiveClusters", clusters},
-      {"cuOccupancyMaxPotentialClusterSize", clusters},
-      {"cuLaunchKernel", launch},
-      {"cuLaunchKernel", launch},
-      {"cuLaunchKernelEx", launch_ex},
-      {"cuLaunchKernelEx", launch_ex},
-      {"cuLaunchKernelEx_ptsz", launch_ex},
-      {"cuLaunchCooperativeKernel", launch_cooperative},
-  };
-  return kCalls;
-}
+std::span<const Call> module_calls() { return kCalls; }
 
 }  // namespace nibble::fuzz

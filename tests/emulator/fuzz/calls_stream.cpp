@@ -104,81 +104,80 @@ void stream_value(World& world, void* function) {
   call<CUstream, Value*>(function, stream_of(world), world.out<Value>());
 }
 
+constexpr Call kCalls[] = {
+    {"cuStreamCreateWithPriority", create_stream},
+    {"cuStreamCreateWithPriority", create_stream},
+    {"cuStreamDestroy_v2",
+     [](World& world, void* function) { call<CUstream>(function, stream_of(world)); }},
+    {"cuStreamSynchronize", synchronize},
+    {"cuStreamQuery", synchronize},
+    {"cuStreamWaitEvent",
+     [](World& world, void* function) {
+       call<CUstream, CUevent, unsigned>(function, stream_of(world), event_of(world),
+                                         world.any<unsigned>(1));
+     }},
+    {"cuStreamGetPriority", stream_value<int>},
+    {"cuStreamGetFlags", stream_value<unsigned>},
+    {"cuStreamGetId", stream_value<unsigned long long>},
+    {"cuStreamGetCtx", stream_value<CUcontext>},
+    {"cuStreamIsCapturing", stream_value<CUstreamCaptureStatus>},
+    {"cuStreamBeginCapture_v2", begin_capture},
+    {"cuStreamBeginCapture_v2", begin_capture},
+    {"cuStreamEndCapture", end_capture},
+    {"cuStreamEndCapture", end_capture},
+    {"cuStreamEndCapture_ptsz", end_capture},
+    {"cuStreamGetCaptureInfo_v2", capture_info},
+    {"cuThreadExchangeStreamCaptureMode",
+     [](World& world, void* function) {
+       auto* const mode = world.out<CUstreamCaptureMode>();
+       if (mode != nullptr) *mode = world.any<CUstreamCaptureMode>(2);
+       call<CUstreamCaptureMode*>(function, mode);
+     }},
+    {"cuEventCreate", create_event},
+    {"cuEventCreate", create_event},
+    {"cuEventDestroy_v2",
+     [](World& world, void* function) { call<CUevent>(function, event_of(world)); }},
+    {"cuEventRecordWithFlags",
+     [](World& world, void* function) {
+       call<CUevent, CUstream, unsigned>(function, event_of(world), stream_of(world),
+                                         world.any<unsigned>(1));
+     }},
+    {"cuEventSynchronize",
+     [](World& world, void* function) { call<CUevent>(function, event_of(world)); }},
+    {"cuEventElapsedTime_v2",
+     [](World& world, void* function) {
+       call<float*, CUevent, CUevent>(function, world.out<float>(), event_of(world),
+                                      event_of(world));
+     }},
+    {"cuGraphCreate", create_graph},
+    {"cuGraphDestroy",
+     [](World& world, void* function) {
+       call<CUgraph>(function, world.handle<CUgraph>(Kind::kGraph));
+     }},
+    {"cuGraphGetNodes", graph_nodes},
+    {"cuGraphInstantiateWithFlags", instantiate},
+    {"cuGraphInstantiateWithFlags", instantiate},
+    {"cuGraphInstantiateWithParams", instantiate_with_parameters},
+    {"cuGraphExecDestroy",
+     [](World& world, void* function) {
+       call<CUgraphExec>(function, world.handle<CUgraphExec>(Kind::kExec));
+     }},
+    {"cuGraphLaunch",
+     [](World& world, void* function) {
+       call<CUgraphExec, CUstream>(function, world.handle<CUgraphExec>(Kind::kExec),
+                                   stream_of(world));
+     }},
+    {"cuGraphLaunch",
+     [](World& world, void* function) {
+       call<CUgraphExec, CUstream>(function, world.handle<CUgraphExec>(Kind::kExec),
+                                   stream_of(world));
+     }},
+    {"cuLaunchHostFunc", launch_host_function},
+    {"cuStreamAddCallback", add_callback},
+};
+
 }  // namespace
 
-const std::vector<Call>& stream_calls() {
-  static const std::vector<Call> kCalls = {
-      {"cuStreamCreateWithPriority", create_stream},
-      {"cuStreamCreateWithPriority", create_stream},
-      {"cuStreamDestroy_v2",
-       [](World& world, void* function) { call<CUstream>(function, stream_of(world)); }},
-      {"cuStreamSynchronize", synchronize},
-      {"cuStreamQuery", synchronize},
-      {"cuStreamWaitEvent",
-       [](World& world, void* function) {
-         call<CUstream, CUevent, unsigned>(function, stream_of(world), event_of(world),
-                                           world.any<unsigned>(1));
-       }},
-      {"cuStreamGetPriority", stream_value<int>},
-      {"cuStreamGetFlags", stream_value<unsigned>},
-      {"cuStreamGetId", stream_value<unsigned long long>},
-      {"cuStreamGetCtx", stream_value<CUcontext>},
-      {"cuStreamIsCapturing", stream_value<CUstreamCaptureStatus>},
-      {"cuStreamBeginCapture_v2", begin_capture},
-      {"cuStreamBeginCapture_v2", begin_capture},
-      {"cuStreamEndCapture", end_capture},
-      {"cuStreamEndCapture", end_capture},
-      {"cuStreamEndCapture_ptsz", end_capture},
-      {"cuStreamGetCaptureInfo_v2", capture_info},
-      {"cuThreadExchangeStreamCaptureMode",
-       [](World& world, void* function) {
-         auto* const mode = world.out<CUstreamCaptureMode>();
-         if (mode != nullptr) *mode = world.any<CUstreamCaptureMode>(2);
-         call<CUstreamCaptureMode*>(function, mode);
-       }},
-      {"cuEventCreate", create_event},
-      {"cuEventCreate", create_event},
-      {"cuEventDestroy_v2",
-       [](World& world, void* function) { call<CUevent>(function, event_of(world)); }},
-      {"cuEventRecordWithFlags",
-       [](World& world, void* function) {
-         call<CUevent, CUstream, unsigned>(function, event_of(world), stream_of(world),
-                                           world.any<unsigned>(1));
-       }},
-      {"cuEventSynchronize",
-       [](World& world, void* function) { call<CUevent>(function, event_of(world)); }},
-      {"cuEventElapsedTime_v2",
-       [](World& world, void* function) {
-         call<float*, CUevent, CUevent>(function, world.out<float>(), event_of(world),
-                                        event_of(world));
-       }},
-      {"cuGraphCreate", create_graph},
-      {"cuGraphDestroy",
-       [](World& world, void* function) {
-         call<CUgraph>(function, world.handle<CUgraph>(Kind::kGraph));
-       }},
-      {"cuGraphGetNodes", graph_nodes},
-      {"cuGraphInstantiateWithFlags", instantiate},
-      {"cuGraphInstantiateWithFlags", instantiate},
-      {"cuGraphInstantiateWithParams", instantiate_with_parameters},
-      {"cuGraphExecDestroy",
-       [](World& world, void* function) {
-         call<CUgraphExec>(function, world.handle<CUgraphExec>(Kind::kExec));
-       }},
-      {"cuGraphLaunch",
-       [](World& world, void* function) {
-         call<CUgraphExec, CUstream>(function, world.handle<CUgraphExec>(Kind::kExec),
-                                     stream_of(world));
-       }},
-      {"cuGraphLaunch",
-       [](World& world, void* function) {
-         call<CUgraphExec, CUstream>(function, world.handle<CUgraphExec>(Kind::kExec),
-                                     stream_of(world));
-       }},
-      {"cuLaunchHostFunc", launch_host_function},
-      {"cuStreamAddCallback", add_callback},
-  };
-  return kCalls;
-}
+std::span<const Call> stream_calls() { return kCalls; }
 
 }  // namespace nibble::fuzz

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/emulator/fuzz/driver_world.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -163,7 +165,8 @@ const void* World::image() {
 
 const char* World::path() {
   static const std::string kPath =
-      (std::filesystem::temp_directory_path() / "nibble_fuzz_image").string();
+      (std::filesystem::temp_directory_path() / ("nibble_fuzz_" + std::to_string(getpid())))
+          .string();
   if (random.one_in(4)) return random.one_in(2) ? nullptr : "/nowhere";
   std::string bytes = random.one_in(2) ? fat_binary(kPtx, true) : kPtx;
   if (random.one_in(2)) bytes = mutator.mutate(bytes, random);

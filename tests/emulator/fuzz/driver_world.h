@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -116,10 +117,10 @@ struct Call {
   const char* name;
   void (*make)(World&, void* function);
 };
-const std::vector<Call>& memory_calls();
-const std::vector<Call>& module_calls();
-const std::vector<Call>& stream_calls();
-const std::vector<Call>& context_calls();
+std::span<const Call> memory_calls();
+std::span<const Call> module_calls();
+std::span<const Call> stream_calls();
+std::span<const Call> context_calls();
 
 // Calls so far, and those that succeeded.
 inline uint64_t calls_made = 0, calls_well = 0;

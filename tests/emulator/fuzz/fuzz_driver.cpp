@@ -23,10 +23,9 @@ class DriverTarget {
     library_ = dlopen(NIBBLE_EMULATOR_LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (library_ == nullptr) throw std::runtime_error(dlerror());
     call<unsigned>(find("cuInit"), 0);
-    for (const auto* calls :
-         {&memory_calls(), &module_calls(), &stream_calls(), &context_calls()}) {
+    for (const auto calls : {memory_calls(), module_calls(), stream_calls(), context_calls()}) {
       auto& group = groups_.emplace_back();
-      for (const Call& one : *calls) group.push_back({one, find(one.name)});
+      for (const Call& one : calls) group.push_back({one, find(one.name)});
     }
     // Code is what most else needs; contexts, what little does.
     weights_ = {0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3};
