@@ -125,8 +125,13 @@ class DriverTarget {
 
 int main(int argc, char** argv) {
   using namespace nibble::fuzz;
-  const Options options = read_options(argc, argv);
-  DriverTarget target(read_seeds(options), options.print);
-  return run(options, "fuzz_driver",
-             [&](Random& random, Tally& tally) { target.one_input(random, tally); });
+  try {
+    const Options options = read_options(argc, argv);
+    DriverTarget target(read_seeds(options), options.print);
+    return run(options, "fuzz_driver",
+               [&](Random& random, Tally& tally) { target.one_input(random, tally); });
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    std::abort();
+  }
 }

@@ -4,7 +4,9 @@
 // instructions. All must end with a result or an error; README.md says what counts as a finding.
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
 
 #include "runtime/emulator/machine/counter_table.h"
 #include "runtime/emulator/machine/device.h"
@@ -145,8 +147,13 @@ class PtxTarget {
 
 int main(int argc, char** argv) {
   using namespace nibble::fuzz;
-  const Options options = read_options(argc, argv);
-  PtxTarget target(read_seeds(options), options.print);
-  return run(options, "fuzz_ptx",
-             [&](Random& random, Tally& tally) { target.one_input(random, tally); });
+  try {
+    const Options options = read_options(argc, argv);
+    PtxTarget target(read_seeds(options), options.print);
+    return run(options, "fuzz_ptx",
+               [&](Random& random, Tally& tally) { target.one_input(random, tally); });
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    std::abort();
+  }
 }

@@ -128,8 +128,9 @@ int run(const Options& options, const char* name,
       slowest = took;
       slowest_input = running_input;
     }
-    if ((i + 1) % 500'000 == 0)
-      std::fprintf(stderr, "%llu\n", static_cast<unsigned long long>(i + 1));
+    if (const uint64_t done = i + 1; done % 500'000 == 0) {
+      std::fprintf(stderr, "%llu\n", static_cast<unsigned long long>(done));
+    }
   }
   alarm(0);
   const std::chrono::duration<double> elapsed = Clock::now() - start;
