@@ -19,6 +19,7 @@
 
 #include "bench/child.h"
 #include "bench/clock.h"
+#include "bench/emulator_gemm.h"
 #include "bench/report.h"
 #include "nibble/quantize.hpp"
 #include "runtime/driver/driver_api.h"
@@ -33,6 +34,7 @@ struct Settings {
   int64_t rows = 256, columns = 4096;
   int threads = static_cast<int>(std::thread::hardware_concurrency());
   std::string library = NIBBLE_EMULATOR_LIBRARY;
+  std::string programs = NIBBLE_PROGRAMS;
   bool counts = false;  // every other launch of a process with its counters on
 
   int launches() const { return counts ? 2 * samples : samples; }  // after the first
@@ -399,6 +401,7 @@ int run(int argc, char** argv) {
   app.add_option("--rows", settings.rows, "Rows that are quantised");
   app.add_option("--columns", settings.columns, "Columns that are quantised");
   app.add_option("--threads", settings.threads, "Host threads, beside 1");
+  app.add_option("--programs", settings.programs, "Folder of the tensor-core programs in PTX");
   app.add_option("--library", settings.library, "libnibble-cuda-emulator.so");
   CLI11_PARSE(app, argc, argv);
 
@@ -440,6 +443,8 @@ int run(int argc, char** argv) {
          .unit = "M elements/s",
          .samples = rates(static_cast<double>(settings.rows * settings.columns), alone.cpu)});
   }
+  add_program_lines({settings.library, settings.programs, settings.samples}, settings.threads,
+                    report);
   return report.finish() ? 0 : 1;
 }
 

@@ -195,6 +195,11 @@ const std::vector<Planted>& faults_of_nvfp4() {
        {Kind::kRace},
        {"shared memory"},
        {"multiply", "load_a", "load_b", "load_scales_a", "load_scales_b"}},
+      {"transposed scale blocks: rows lie 512 bytes apart",
+       {{"descriptor_scales", "or.b64 %s, %s, 0x0000402000080000;"}},
+       {Kind::kRace},
+       {"shared memory", "cp.async.bulk", "tcgen05.cp"},
+       {"load_a"}},
       {"a descriptor beyond shared memory",
        {{"descriptor_b", "or.b64 %b, %b, 0x4000500000010000;"}},
        {Kind::kIllegalAddress, Kind::kIllegalInstruction},
@@ -256,6 +261,22 @@ TEST(PlantedFaults, AreFoundInNvfp4Gemm) {
   }
 }
 
+// Places that are legal and of the stage that is multiplied, though not the right ones: nothing but
+// the result shows it.
+TEST(PlantedFaults, AreSeenInTheResult) {
+  const std::vector<std::pair<const char*, const char*>> edits = {
+      {"descriptor_b", "or.b64 %b, %b, 0x4000402000010000;"},  // rows half as far apart
+      {"last_scales", "tcgen05.cp.cta_group::1.32x128b.warpx4 [%tmem+140], %rd2;"}};
+  const Nvfp4Gemm program(128, 128, 1280);
+  for (const auto& [mark, by] : edits) {
+    std::string text = read_program("nvfp4_gemm.ptx");
+    replace_marked(text, mark, by);
+    const ProgramRun run = program.run(text, 0);
+    EXPECT_FALSE(run.fault.has_value()) << run.fault->report;
+    EXPECT_FALSE(run.is_right) << mark;
+  }
+}
+
 TEST(PlantedFaults, AreFoundInF16Wgmma) {
   const std::vector<Planted> faults = {
       {"wgmma does not wait for the full barrier",
@@ -265,9 +286,14 @@ TEST(PlantedFaults, AreFoundInF16Wgmma) {
        {"multiply", "load_a"}},
       {"the producer does not wait",
        {{"wait_empty", ""}},
-       {Kind::kRace},
+       {Kind::kRace, Kind::kIllegalInstruction},
        {"shared memory"},
-       {"load_a", "multiply"}},
+       {"load_a", "expect"}},
+      {"no wgmma.fence",
+       {{"wgmma_fence", ""}},
+       {Kind::kIllegalInstruction},
+       {"without wgmma.fence"},
+       {"multiply"}},
       {"no wgmma.wait_group before the stage is given back",
        {{"wgmma_wait", ""}},
        {Kind::kRace},
