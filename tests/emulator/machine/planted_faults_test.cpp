@@ -29,6 +29,10 @@ TEST(Programs, F16WgmmaIsRightInAnyOrder) {
   expect_right_in_any_order(F16Gemm(128, 128, 512), read_program("f16_wgmma.ptx"));
 }
 
+TEST(Programs, F16PairIsRightInAnyOrder) {
+  expect_right_in_any_order(F16Pair(256, 256, 320), read_program("f16_pair.ptx"));
+}
+
 // A fault is text in place of marked lines. Some report has to be of the kind, with all words and
 // the PTX line of one of the marks in `leads_to`.
 struct Planted {
@@ -313,6 +317,52 @@ TEST(PlantedFaults, AreFoundInF16Wgmma) {
   const F16Gemm program(64, 64, 512);
   for (const Planted& planted : faults) {
     expect_found(program, read_program("f16_wgmma.ptx"), planted);
+  }
+}
+
+TEST(PlantedFaults, AreFoundInF16Pair) {
+  const std::vector<Planted> faults = {
+      {"the even block does not wait for the copies of both",
+       {{"wait_full", ""}},
+       {Kind::kRace, Kind::kUninitialized},
+       {"shared memory", "tcgen05.mma"},
+       {"multiply"}},
+      {"the producers do not wait",
+       {{"wait_empty", ""}},
+       {Kind::kRace, Kind::kIllegalInstruction},
+       {"shared memory"},
+       {"load_a", "expect"}},
+      {"the odd block signals its own barrier",
+       {{"leaders_barrier", ""}},
+       {Kind::kDeadlock},
+       {"24576 bytes are still to come"},
+       {"wait_full"}},
+      {"the odd block gets no commit",
+       {{"commit_empty",
+         "mov.b16 %both, 1; tcgen05.commit.cta_group::2.mbarrier::arrive::one.shared::cluster"
+         ".multicast::cluster.b64 [%bar], %both; mov.b16 %both, 3;"}},
+       {Kind::kDeadlock},
+       {"mbarrier"},
+       {"wait_empty"}},
+      {"bytes of one block are expected",
+       {{"expect", "@%leads mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 24576;"}},
+       {Kind::kRace, Kind::kUninitialized, Kind::kIllegalInstruction},
+       {},
+       {"multiply", "load_a", "load_b"}},
+      {"freed for one block",
+       {{"dealloc", "tcgen05.dealloc.cta_group::1.sync.aligned.b32 %tmem, 128;"}},
+       {Kind::kIllegalInstruction},
+       {".cta_group::1 and with .cta_group::2"},
+       {"dealloc"}},
+      {"freed while the other block reads",
+       {{"finished", ""}},
+       {Kind::kRace},
+       {"tensor memory"},
+       {"dealloc"}},
+  };
+  const F16Pair program(256, 128, 320);
+  for (const Planted& planted : faults) {
+    expect_found(program, read_program("f16_pair.ptx"), planted);
   }
 }
 

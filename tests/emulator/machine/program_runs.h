@@ -77,31 +77,34 @@ class Nvfp4Gemm : public GemmProgram {
   std::vector<float> want_;
 };
 
-// f16_wgmma.ptx.
-class F16Gemm : public GemmProgram {
+// A and B of small integers in f16, which the programs below multiply.
+class F16Program : public GemmProgram {
  public:
-  F16Gemm(uint32_t m, uint32_t n, uint32_t k)
-      : m_(m), n_(n), k_(k), a_(integers(m * k, 1)), b_(integers(n * k, 2)) {
+  F16Program(uint32_t m, uint32_t n, uint32_t k)
+      : m_(m), n_(n), k_(k), a_(integers(size_t{m} * k, 1)), b_(integers(size_t{n} * k, 2)) {
     want_ = product_of(a_, b_, m, n, k);
   }
 
-  ProgramRun run(const std::string& text, uint64_t seed) const override {
-    Machine machine("sm_90a", settings_of(seed));
+ protected:
+  // Boxes of 64 columns and so many rows; the launch takes the parameters.
+  template <class F>
+  ProgramRun run_on(Machine& machine, const std::string& text, uint32_t box_a, uint32_t box_b,
+                    const F& launch) const {
     if (!machine.load(text)) return {Fault{Fault::Kind::kLaunchConfig, machine.error}, false};
     const uint64_t a = machine.buffer(halves(a_)), b = machine.buffer(halves(b_));
     const uint64_t d = machine.buffer(std::vector<float>(want_.size(), -1));
+    constexpr auto kSwizzle = TensorMap::Swizzle::k128B;
     std::vector<uint64_t> parameters;
-    for (const auto& [address, rows] : {std::pair{a, m_}, std::pair{b, n_}}) {
-      append_map(parameters, matrix_map(TensorMap::Type::kF16, address, k_, rows, 64, 64,
-                                        TensorMap::Swizzle::k128B));
-    }
-    parameters.insert(parameters.end(), {d, n_, k_ / 64});
+    append_map(parameters, matrix_map(TensorMap::Type::kF16, a, k_, m_, 64, box_a, kSwizzle));
+    append_map(parameters, matrix_map(TensorMap::Type::kF16, b, k_, n_, 64, box_b, kSwizzle));
+    for (const uint64_t value : {d, uint64_t{n_}, uint64_t{k_ / 64}}) parameters.push_back(value);
     ProgramRun result;
-    result.fault = machine.run("f16_wgmma", {n_ / 64, m_ / 64, 1}, {160, 1, 1}, parameters,
-                               {1, 1, 1}, 3 * 16384);
+    result.fault = launch(parameters);
     result.is_right = machine.read<float>(d, want_.size()) == want_;
     return result;
   }
+
+  uint32_t m_, n_, k_;
 
  private:
   static std::vector<double> integers(size_t count, uint32_t seed) {
@@ -120,9 +123,34 @@ class F16Gemm : public GemmProgram {
     }
     return codes;
   }
-  uint32_t m_, n_, k_;
   std::vector<double> a_, b_;
   std::vector<float> want_;
+};
+
+// f16_wgmma.ptx.
+class F16Gemm : public F16Program {
+ public:
+  using F16Program::F16Program;
+  ProgramRun run(const std::string& text, uint64_t seed) const override {
+    Machine machine("sm_90a", settings_of(seed));
+    return run_on(machine, text, 64, 64, [&](const std::vector<uint64_t>& parameters) {
+      return machine.run("f16_wgmma", {n_ / 64, m_ / 64, 1}, {160, 1, 1}, parameters, {1, 1, 1},
+                         3 * 16384);
+    });
+  }
+};
+
+// f16_pair.ptx; 256 rows.
+class F16Pair : public F16Program {
+ public:
+  using F16Program::F16Program;
+  ProgramRun run(const std::string& text, uint64_t seed) const override {
+    Machine machine("sm_100a", settings_of(seed));
+    return run_on(machine, text, 128, 64, [&](const std::vector<uint64_t>& parameters) {
+      return machine.run("f16_pair", {2, n_ / 128, 1}, {192, 1, 1}, parameters, {2, 1, 1},
+                         3 * 24576);
+    });
+  }
 };
 
 }  // namespace nibble::emulator
