@@ -95,8 +95,10 @@ void AsyncEngine::trace(const Operation& operation) const {
 void AsyncEngine::perform(size_t index) {
   const std::unique_ptr<Operation> operation = std::move(pending_[index]);
   pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(index));
-  const bool is_multiplied = operation->queue_ != nullptr;
-  if (is_multiplied && cluster_.block(0)->shared_written() != nullptr) check_written(*operation);
+  const bool is_of_tensor_core = operation->queue_ != nullptr;
+  if (is_of_tensor_core && cluster_.block(0)->shared_written() != nullptr) {
+    check_written(*operation);
+  }
   operation->perform();
   if (cluster_.counters() != nullptr && cluster_.counters()->trace != nullptr) trace(*operation);
   cluster_.wake(operation->queue_);

@@ -4,6 +4,10 @@
 // order; each of many faults planted in them is found, and the report leads to its line.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
 #include "tests/emulator/machine/program_runs.h"
 
 namespace nibble::emulator {
