@@ -9,6 +9,8 @@
 #include <memory>
 #include <random>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "bench/child.h"
 #include "bench/clock.h"
