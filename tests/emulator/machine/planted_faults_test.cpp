@@ -104,7 +104,7 @@ const std::vector<Planted>& faults_of_nvfp4() {
        {{"flip_full", ""}},
        {Kind::kRace, Kind::kDeadlock},
        {},
-       {"copy_scales", "multiply", "commit_empty"}},
+       {"copy_scales", "multiply", "commit_empty", "wait_full"}},
       {"no fence.proxy.async before the store",
        {{"proxy_fence", ""}},
        {Kind::kRace},
