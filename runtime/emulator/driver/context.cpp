@@ -40,6 +40,11 @@ std::shared_ptr<Stream> Context::per_thread() {
   return stream;
 }
 
+void Context::leave_captures() {
+  const std::lock_guard lock(mutex);
+  for (const auto& [thread, stream] : per_thread_) stream->leave_capture();
+}
+
 void reset(Context& context) {
   Driver& driver = *started();
   driver.functions.remove_if([&](const LoadedFunction& it) { return it.context == &context; });
@@ -49,6 +54,7 @@ void reset(Context& context) {
     if (own) it.leave_capture();
     return own;
   });
+  context.leave_captures();
   driver.events.remove_if([&](const Event& it) { return &it.context == &context; });
   driver.memory.free_all(context);
   {

@@ -56,6 +56,8 @@ struct Context {
   std::shared_ptr<Stream> legacy;
   // The default stream of the calling thread.
   std::shared_ptr<Stream> per_thread();
+  // Takes the default streams of all threads out of their captures.
+  void leave_captures();
 
  private:
   std::map<std::thread::id, std::shared_ptr<Stream>> per_thread_;

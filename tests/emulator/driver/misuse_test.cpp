@@ -77,6 +77,31 @@ TEST_F(Captured, LongCapture) {
   EXPECT_EQ(last, 199'999u);
 }
 
+// The capture of a thread's default stream ends with what the context had; the next one counts.
+TEST_F(Misuse, CaptureWhileTheContextIsReset) {
+  CUcontext primary = nullptr;
+  ASSERT_EQ((call<CUcontext*, CUdevice>("cuDevicePrimaryCtxRetain", &primary, 1)), CUDA_SUCCESS);
+  ASSERT_EQ(call<CUcontext>("cuCtxPushCurrent_v2", primary), CUDA_SUCCESS);
+  const auto begin = [](CUstream stream) {
+    return call<CUstream, CUstreamCaptureMode>("cuStreamBeginCapture_v2", stream,
+                                               CU_STREAM_CAPTURE_MODE_RELAXED);
+  };
+  CUgraph graph = nullptr;
+  EXPECT_EQ(begin(CU_STREAM_PER_THREAD), CUDA_SUCCESS);
+  EXPECT_EQ(call<CUdevice>("cuDevicePrimaryCtxReset_v2", 1), CUDA_SUCCESS);
+  EXPECT_EQ((call<CUstream, CUgraph*>("cuStreamEndCapture", CU_STREAM_PER_THREAD, &graph)),
+            CUDA_ERROR_ILLEGAL_STATE);
+  EXPECT_EQ(begin(CU_STREAM_PER_THREAD), CUDA_SUCCESS);
+  EXPECT_EQ(call<CUstream>("cuStreamSynchronize", CU_STREAM_LEGACY),
+            CUDA_ERROR_STREAM_CAPTURE_IMPLICIT);
+  EXPECT_EQ((call<CUstream, CUgraph*>("cuStreamEndCapture", CU_STREAM_PER_THREAD, &graph)),
+            CUDA_SUCCESS);
+  EXPECT_EQ(call<CUgraph>("cuGraphDestroy", graph), CUDA_SUCCESS);
+  CUcontext popped = nullptr;
+  EXPECT_EQ(call<CUcontext*>("cuCtxPopCurrent_v2", &popped), CUDA_SUCCESS);
+  EXPECT_EQ(call<CUdevice>("cuDevicePrimaryCtxRelease_v2", 1), CUDA_SUCCESS);
+}
+
 TEST_F(Misuse, OccupancyWithSharedMemoryThatWraps) {
   // Static (none), dynamic and reserved (1024) bytes would be none altogether.
   int blocks = -1;
