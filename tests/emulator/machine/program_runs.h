@@ -27,6 +27,7 @@ class GemmProgram {
   static Settings settings_of(uint64_t seed) {
     Settings settings;
     settings.check_tensor_fences = true;
+    settings.check_tensor_waits = true;
     settings.check_uninitialized = true;
     settings.seed = seed;
     settings.threads = 1;
