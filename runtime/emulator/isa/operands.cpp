@@ -269,10 +269,13 @@ void Decoder::decode_operand(const OperandPattern& pattern, const Operand& opera
   using Kind = OperandPattern::Kind;
   const ValueType type = pattern.type.value_or(inst.type);
   switch (pattern.kind) {
-    case Kind::kValue:
-      check_place(pattern, operand);
-      args_->push_back(value(operand, type));
+    case Kind::kValue: {
+      const bool braces = operand.kind == Operand::Kind::kVector;
+      const Operand& inner = braces ? operand.elements[0] : operand;
+      check_place(pattern, inner);
+      args_->push_back(value(inner, type));
       break;
+    }
     case Kind::kPair: {
       const bool is_pair = operand.kind == Operand::Kind::kPair;
       args_->push_back(value(is_pair ? operand.elements[0] : operand, type));

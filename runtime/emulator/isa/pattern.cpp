@@ -206,11 +206,13 @@ struct Matcher {
   }
 };
 
-bool match_operand(const OperandPattern& pattern, const Operand& operand) {
+// `braces`: a single register may stand in braces.
+bool match_operand(const OperandPattern& pattern, const Operand& operand, bool braces) {
   using P = OperandPattern::Kind;
   using O = Operand::Kind;
   switch (pattern.kind) {
     case P::kValue:
+      if (braces && operand.kind == O::kVector && operand.elements.size() == 1) return true;
       return operand.kind != O::kAddress && operand.kind != O::kVector &&
              operand.kind != O::kPair && operand.kind != O::kList && operand.kind != O::kLabel;
     case P::kPair:
@@ -244,10 +246,12 @@ bool match_operands(const Pattern& pattern, const std::vector<Operand>& operands
     return true;  // call: the lists around the name are the loader's
   }
   if (operands.size() > pattern.operands.size()) return false;
+  // As programs write the scales of mma: {%r1}, {%rs1, %rs2}.
+  const bool braces = pattern.row->spelling.rfind("mma.", 0) == 0;
   for (size_t i = 0; i < pattern.operands.size(); ++i) {
     if (i >= operands.size()) {
       if (!pattern.operands[i].optional) return false;
-    } else if (!match_operand(pattern.operands[i], operands[i])) {
+    } else if (!match_operand(pattern.operands[i], operands[i], braces)) {
       return false;
     }
   }
