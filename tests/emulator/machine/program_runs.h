@@ -61,7 +61,9 @@ class Nvfp4Gemm : public GemmProgram {
                matrix_map(Type::kU8, a, k_ / 2, m_ + rows_too_many, 128, 128, Swizzle::k128B));
     append_map(parameters, matrix_map(Type::kU8, b, k_ / 2, n_, 128, 128, Swizzle::k128B));
     append_map(parameters, matrix_map(Type::kF32, d, n_, m_, 32, 128, Swizzle::kNone));
-    parameters.push_back(machine.buffer(a_.scales));
+    std::vector<uint8_t> scales = a_.scales;
+    scales.resize(size_t{m_ + rows_too_many} * k_ / 16, 0x38);
+    parameters.push_back(machine.buffer(scales));
     parameters.push_back(machine.buffer(b_.scales));
     parameters.push_back(k_ / 256);
     ProgramRun result;
