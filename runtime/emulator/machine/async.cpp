@@ -9,7 +9,6 @@
 #include "runtime/emulator/machine/code.h"
 #include "runtime/emulator/machine/counters.h"
 #include "runtime/emulator/machine/inst_class.h"
-#include "runtime/emulator/machine/report.h"
 #include "runtime/emulator/machine/trace.h"
 
 namespace nibble::emulator {
@@ -23,25 +22,6 @@ void touch(Order& order, const Origin& origin, Ticket ticket, const std::vector<
     } else {
       order.touch(origin, ticket, *extent.block, extent.offset, extent.bytes, extent.access);
     }
-  }
-}
-
-// What the tensor core reads of shared memory when it comes to it has to be written by then. Copies
-// look at what they read themselves.
-void check_written(const Operation& operation) {
-  std::vector<Extent> extents;
-  operation.list_extents(extents);
-  for (const Extent& extent : extents) {
-    if (extent.is_tensor || extent.access != Access::kRead) continue;
-    const uint8_t* const begin = extent.block->shared_written() + extent.offset;
-    const uint8_t* const found = std::find(begin, begin + extent.bytes, uint8_t{0});
-    if (found == begin + extent.bytes) continue;
-    const uint64_t offset = extent.offset + static_cast<uint64_t>(found - begin);
-    const uint32_t reserved = extent.block->grid().model.shared_reserved;
-    fault_at(operation.origin(), Fault::Kind::kUninitialized,
-             "uninitialized memory: reads shared memory at " + hexadecimal(reserved + offset) +
-                 " of block " + to_text(extent.block->index()) +
-                 " before anybody has written it; is a wait missing?");
   }
 }
 
@@ -95,10 +75,6 @@ void AsyncEngine::trace(const Operation& operation) const {
 void AsyncEngine::perform(size_t index) {
   const std::unique_ptr<Operation> operation = std::move(pending_[index]);
   pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(index));
-  const bool is_of_tensor_core = operation->queue_ != nullptr;
-  if (is_of_tensor_core && cluster_.block(0)->shared_written() != nullptr) {
-    check_written(*operation);
-  }
   operation->perform();
   if (cluster_.counters() != nullptr && cluster_.counters()->trace != nullptr) trace(*operation);
   cluster_.wake(operation->queue_);

@@ -35,7 +35,7 @@ class Operation {
   // All its effects: data first, then signals (Mbarrier::complete_tx and the like with hand_on()).
   // Throws FaultError (fault_at(origin(), ...)).
   virtual void perform() = 0;
-  // What it touches; asked for where accesses are checked or counted, each time the same.
+  // What it touches; asked for once, at issue, where accesses are checked or counted.
   virtual void list_extents(std::vector<Extent>&) const {}
   // What it reads or writes of global memory, for counters; asked for once, at issue.
   virtual uint64_t global_bytes() const { return 0; }

@@ -5,6 +5,7 @@
 //
 // In plain turns an operation is performed when it is issued; with a seed some time until
 // wgmma.wait_group. Warps of a group do not wait for each other.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "runtime/emulator/isa/rows.h"
 #include "runtime/emulator/machine/access.h"
 #include "runtime/emulator/machine/async.h"
+#include "runtime/emulator/machine/report.h"
 #include "runtime/emulator/ops/mma.h"
 #include "runtime/emulator/ops/sparsity.h"
 #include "runtime/emulator/ops/wgmma.h"
@@ -76,6 +78,7 @@ class Multiplication : public Operation {
   }
 
   void perform() override {
+    if (block_.shared_written() != nullptr) check_written();
     const uint32_t n = wgmma_.n, k = wgmma_.k;
     if (!wgmma_.a_in_registers) a_matrix_.read(block_, a_.data());
     std::vector<uint32_t> b(size_t{n} * k), d(size_t{kRows} * n);
@@ -116,6 +119,22 @@ class Multiplication : public Operation {
   }
 
  private:
+  // What it reads of shared memory has to be written by now.
+  void check_written() const {
+    std::vector<Extent> extents;
+    list_extents(extents);
+    for (const Extent& extent : extents) {
+      const uint8_t* const begin = block_.shared_written() + extent.offset;
+      const uint8_t* const found = std::find(begin, begin + extent.bytes, uint8_t{0});
+      if (found == begin + extent.bytes) continue;
+      const uint64_t offset = extent.offset + static_cast<uint64_t>(found - begin);
+      fault_at(origin(), Fault::Kind::kUninitialized,
+               "uninitialized memory: a matrix at shared memory " +
+                   hexadecimal(block_.grid().model.shared_reserved + offset) +
+                   " was never written");
+    }
+  }
+
   SharedMatrix matrix(Warp& warp, const Arg& arg, const SharedMatrix::Shape& shape) {
     const uint64_t descriptor = warp.reg<const uint64_t>(arg)[0];
     for (uint32_t lane = 1; lane < kWarpSize; ++lane) {
