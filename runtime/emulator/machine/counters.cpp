@@ -62,8 +62,49 @@ class Distinct {
   uint64_t values_[kSlots];  // where used
 };
 
+// Of all lanes, at addresses that never fall: a piece begins where neighbours are not in the same.
+// False where they do fall. The loop vectorises.
+bool count_rising(GlobalCounts& counts, const uint64_t* addresses) {
+  uint64_t falls = 0, sectors = 1, lines = 1;
+  for (int lane = 1; lane < kWarpSize; ++lane) {
+    falls |= addresses[lane] - addresses[lane - 1];
+    const uint64_t differing = addresses[lane] ^ addresses[lane - 1];
+    sectors += differing >> kSectorShift != 0 ? 1 : 0;
+    lines += differing >> kLineShift != 0 ? 1 : 0;
+  }
+  if (falls >> 63 != 0) return false;
+  counts.sectors += sectors;
+  counts.lines += lines;
+  return true;
+}
+
+// Of lanes whose addresses are all within a kilobyte of the first one's: a bit for each sector.
+// False where they are not. The loop vectorises.
+bool count_near(GlobalCounts& counts, uint32_t lanes, const uint64_t* addresses) {
+  constexpr uint64_t kSectors = 64;
+  constexpr uint64_t kInLine = kLineBytes / kSectorBytes;
+  const uint64_t first = addresses[std::countr_zero(lanes)] >> kLineShift << kLineShift;
+  const uint64_t base = first - kSectors / 2 * kSectorBytes;
+  uint64_t sectors = 0, outside = 0;
+  for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
+    const uint64_t is_active = lanes >> lane & 1;
+    const uint64_t sector = (addresses[lane] - base) >> kSectorShift;
+    outside |= (0 - is_active) & sector;
+    sectors |= is_active << (sector & (kSectors - 1));
+  }
+  if (outside >= kSectors) return false;
+  uint64_t lines = sectors | sectors >> 1;
+  lines = (lines | lines >> 2) & 0x1111111111111111;  // the first bit of each line's four
+  static_assert(kInLine == 4);
+  counts.sectors += static_cast<uint32_t>(std::popcount(sectors));
+  counts.lines += static_cast<uint32_t>(std::popcount(lines));
+  return true;
+}
+
 // Sectors and lines of lanes in any places.
 void count_global(GlobalCounts& counts, uint32_t lanes, const uint64_t* addresses) {
+  if (lanes == kAllLanes && count_rising(counts, addresses)) return;
+  if (count_near(counts, lanes, addresses)) return;
   uint64_t sectors = 0, lines = 0, before = ~uint64_t{0};
   bool rises = true;
   for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
@@ -208,17 +249,85 @@ void count_strided(const Warp& warp, const Inst& inst, uint64_t first, int64_t s
   }
 }
 
+namespace {
+
+// False where the instruction's latest pattern is another, which this one then replaces. The loop
+// vectorises.
+bool is_repeated(AccessPattern& pattern, uint32_t lanes, const uint64_t* addresses) {
+  const uint64_t first = addresses[std::countr_zero(lanes)];
+  const auto offset = static_cast<uint32_t>(first % kLineBytes);
+  if (pattern.lanes == lanes && pattern.offset == offset) {
+    uint64_t differing = 0;
+    for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
+      const uint64_t active = 0 - static_cast<uint64_t>(lanes >> lane & 1);
+      differing |= active & (addresses[lane] - first - pattern.distance[lane]);
+    }
+    if (differing == 0) return true;
+  }
+  pattern.lanes = lanes;
+  pattern.offset = offset;
+  for (uint32_t lane = 0; lane < kWarpSize; ++lane)
+    pattern.distance[lane] = addresses[lane] - first;
+  return false;
+}
+
+// All lanes in one of the two.
+void count_pattern(const Warp& warp, const Inst& inst, const uint64_t* addresses, uint32_t bytes,
+                   bool is_shared) {
+  Counters& counters = *warp.counters;
+  std::unique_ptr<AccessPattern>& pattern = counters.patterns[2 * inst.id + (is_shared ? 1 : 0)];
+  if (pattern == nullptr) pattern = std::make_unique<AccessPattern>();
+  if (!is_repeated(*pattern, warp.active, addresses)) {
+    pattern->global = {};
+    pattern->shared = {};
+    const uint64_t all = uint64_t{bytes} * static_cast<uint32_t>(std::popcount(warp.active));
+    if (is_shared) {
+      pattern->shared.requests = 1;
+      pattern->shared.bytes = all;
+      count_shared(pattern->shared, warp.active, addresses, bytes);
+    } else {
+      pattern->global.requests = 1;
+      pattern->global.bytes = all;
+      count_global(pattern->global, warp.active, addresses);
+    }
+  }
+  InstCounts& counts = counters.detail[inst.id];
+  if (is_shared) {
+    counts.shared.add(pattern->shared);
+  } else {
+    counts.global.add(pattern->global);
+  }
+}
+
+void count_remote(const Warp& warp, SharedCounts& counts, uint32_t lanes, const uint64_t* addresses,
+                  uint32_t bytes) {
+  constexpr uint32_t kRankBits = (1u << (32 - kRankShift)) - 1;
+  if (warp.block().cluster().size() == 1) return;
+  for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+    const uint64_t rank = addresses[std::countr_zero(rest)] >> kRankShift & kRankBits;
+    if (rank != warp.block().rank()) counts.remote += bytes;
+  }
+}
+
+}  // namespace
+
 void count_scattered(const Warp& warp, const Inst& inst, const uint64_t* addresses,
                      uint32_t bytes) {
   InstCounts& counts = warp.counters->detail[inst.id];
-  uint32_t in[3] = {0, 0, 0};  // lanes, by home
-  if (inst.space == Space::kGeneric) {
-    for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
-      const uint64_t address = addresses[std::countr_zero(rest)];
-      in[static_cast<size_t>(home_of(inst.space, address))] |= rest & (0 - rest);
+  if (inst.space != Space::kGeneric) {
+    const Home home = home_of(inst.space, 0);
+    if (home == Home::kOther) {
+      counts.other_bytes += uint64_t{bytes} * static_cast<uint32_t>(std::popcount(warp.active));
+      return;
     }
-  } else {
-    in[static_cast<size_t>(home_of(inst.space, 0))] = warp.active;
+    count_pattern(warp, inst, addresses, bytes, home == Home::kShared);
+    if (home == Home::kShared) count_remote(warp, counts.shared, warp.active, addresses, bytes);
+    return;
+  }
+  uint32_t in[3] = {0, 0, 0};  // lanes, by home
+  for (uint32_t rest = warp.active; rest != 0; rest &= rest - 1) {
+    const uint64_t address = addresses[std::countr_zero(rest)];
+    in[static_cast<size_t>(home_of(inst.space, address))] |= rest & (0 - rest);
   }
   const auto bytes_of = [&](Home home) {
     return uint64_t{bytes} * static_cast<uint32_t>(std::popcount(in[static_cast<size_t>(home)]));
@@ -232,13 +341,7 @@ void count_scattered(const Warp& warp, const Inst& inst, const uint64_t* address
     counts.shared.requests += 1;
     counts.shared.bytes += bytes_of(Home::kShared);
     count_shared(counts.shared, lanes, addresses, bytes);
-    if (warp.block().cluster().size() > 1) {
-      constexpr uint32_t kRankBits = (1u << (32 - kRankShift)) - 1;
-      for (uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
-        const uint64_t rank = addresses[std::countr_zero(rest)] >> kRankShift & kRankBits;
-        if (rank != warp.block().rank()) counts.shared.remote += bytes;
-      }
-    }
+    count_remote(warp, counts.shared, lanes, addresses, bytes);
   }
   counts.other_bytes += bytes_of(Home::kOther);
 }

@@ -68,11 +68,23 @@ struct MmaIssue {
   }
 };
 
+// The latest pattern of an instruction's addresses, and what it costs: loops repeat it elsewhere.
+struct AccessPattern {
+  uint32_t lanes = 0;     // 0: none yet
+  uint32_t offset = 0;    // of the first lane's address in a line, which is all the banks too
+  uint64_t distance[32];  // of each active lane from the first
+  GlobalCounts global;
+  SharedCounts shared;
+};
+
 struct Counters {
-  explicit Counters(size_t instructions) : executed(instructions), detail(instructions) {}
+  explicit Counters(size_t instructions)
+      : executed(instructions), detail(instructions), patterns(2 * instructions) {}
 
   std::vector<uint64_t> executed;  // an instruction that waits and is executed anew counts once
   std::vector<InstCounts> detail;
+  // Two an instruction, as cp.async has two: of global and of shared memory. Null: none yet.
+  std::vector<std::unique_ptr<AccessPattern>> patterns;
   std::map<MmaIssue, uint64_t> multiplications;
   std::unique_ptr<TraceNames> trace;  // null: no timeline is kept
 

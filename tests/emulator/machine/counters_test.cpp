@@ -219,6 +219,50 @@ TEST(Counters, ScatteredAndPartial) {
   }
 }
 
+// Patterns that an instruction repeats, at other places, and that it does not.
+TEST(Counters, PatternsInALoop) {
+  Plan plan;
+  plan.before = ".shared .align 128 .b8 tile[8192];";
+  // Lanes 7 words apart modulo 32, from place %r5; then pairs of lanes eight words apart.
+  plan.body = R"(
+mul.lo.u32 %r6, %r4, 7;
+and.b32 %r6, %r6, 31;
+mov.u32 %r5, 0;
+mov.u32 %r7, tile;
+LOOP:
+shl.b32 %r8, %r6, 2;
+mad.lo.u32 %r8, %r5, 132, %r8;
+setp.ge.u32 %p1, %r5, 6;
+@%p1 shl.b32 %r8, %r6, 5;
+cvt.u64.u32 %rd3, %r8;
+add.u64 %rd3, %rd3, %rd1;
+ld.global.u32 %r9, [%rd3];
+add.u32 %r8, %r8, %r7;
+ld.shared.u32 %r9, [%r8];
+add.u32 %r5, %r5, 1;
+setp.lt.u32 %p2, %r5, 8;
+@%p2 bra LOOP;
+)";
+  uint64_t sectors = 0, lines = 0, fronts = 0;
+  for (int64_t round = 0; round < 8; ++round) {
+    std::vector<int64_t> addresses(32);
+    for (int64_t lane = 0; lane < 32; ++lane) {
+      const int64_t mixed = lane * 7 % 32;
+      addresses[static_cast<size_t>(lane)] = round < 6 ? round * 132 + mixed * 4 : mixed * 32;
+    }
+    sectors += pieces(addresses, 4, 32);
+    lines += pieces(addresses, 4, 128);
+    fronts += wavefronts(addresses, 4);
+  }
+  const KernelSummary counts = count(plan);
+  EXPECT_EQ(of(counts.global, InstClass::kLoadGlobal).requests, 8u);
+  EXPECT_EQ(of(counts.global, InstClass::kLoadGlobal).sectors, sectors);
+  EXPECT_EQ(of(counts.global, InstClass::kLoadGlobal).lines, lines);
+  EXPECT_EQ(of(counts.shared, InstClass::kLoadShared).requests, 8u);
+  EXPECT_EQ(of(counts.shared, InstClass::kLoadShared).wavefronts, fronts);
+  EXPECT_EQ(fronts, 6u + 2 * 8);
+}
+
 TEST(Counters, ClassesOfALoop) {
   Plan plan;
   plan.block = {96, 1, 1};
@@ -338,7 +382,8 @@ TEST(Counters, AsynchronousCopies) {
   plan.before = ".shared .align 128 .b8 tile[4096]; .shared .align 8 .b64 bar;";
   plan.body = R"(
 mov.u32 %r5, tile;
-shl.b32 %r6, %r4, 4;
+xor.b32 %r6, %r4, 5;
+shl.b32 %r6, %r6, 4;
 add.u32 %r5, %r5, %r6;
 cvt.u64.u32 %rd3, %r6;
 add.u64 %rd3, %rd3, %rd1;
