@@ -165,8 +165,11 @@ void Order::check_cell(const Attempt& attempt, Cell& cell, uint32_t bytes, uint6
     if (!is_known(write)) {
       const bool may_agree =
           is_generic && attempt.access == Access::kWrite && attempt.fenced == nullptr;
-      if (!may_agree) report(attempt, write, true, where, tensor, false);
-      suspect(attempt, write, bytes & write.bytes(), where);
+      if (may_agree) {
+        suspect(attempt, write, bytes & write.bytes(), where);
+      } else {
+        report(attempt, write, true, where, tensor, false);
+      }
     }
     if (attempt.fenced != nullptr && attempt.access == Access::kRead && is_generic &&
         write.clock() > attempt.fenced->of(write.agent())) {
