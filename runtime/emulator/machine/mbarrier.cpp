@@ -45,7 +45,8 @@ MbarrierState Mbarriers::read(const Origin& origin, uint32_t offset) {
   };
   if (found == records_.end()) {
     fault_at(origin, Fault::Kind::kIllegalInstruction,
-             name() + " was not initialised by mbarrier.init");
+             name() + (is_over(offset) ? " was invalidated by mbarrier.inval"
+                                       : " was not initialised by mbarrier.init"));
   }
   uint64_t bits = 0;
   std::memcpy(&bits, block_.shared() + offset, sizeof bits);
@@ -93,6 +94,7 @@ void Mbarriers::init(const Origin& origin, uint32_t offset, uint32_t count) {
                  std::to_string(kMaxMbarrierCount));
   }
   records_[offset] = Record{};
+  over_.erase(offset);
   MbarrierState state;
   state.pending = state.expected = count;
   write(offset, state);
@@ -101,6 +103,7 @@ void Mbarriers::init(const Origin& origin, uint32_t offset, uint32_t count) {
 void Mbarriers::invalidate(const Origin& origin, uint32_t offset) {
   read(origin, offset);
   records_.erase(offset);
+  over_.insert(offset);
 }
 
 uint64_t Mbarriers::arrive(const Origin& origin, uint32_t offset, Arrival arrival,

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,12 +34,21 @@ constexpr uint32_t kMaxMbarrierCount = (1u << 20) - 1;
 class Mbarriers {
  public:
   explicit Mbarriers(Block& block) : block_(block) {}
-  void start() { records_.clear(); }
+  void start() {
+    records_.clear();
+    over_.clear();
+  }
 
   // `offset`: of the object's 8 bytes in the block's shared memory, a multiple of 8. Each faults,
   // blaming `origin`, where there is no valid object or a rule is broken.
   void init(const Origin& origin, uint32_t offset, uint32_t count);
   void invalidate(const Origin& origin, uint32_t offset);
+  // Whether mbarrier.inval ended the object. Asynchronous work that nobody waits for any more, such
+  // as the last commit that frees a stage, signals it later; hardware lets that pass.
+  bool is_over(uint32_t offset) const { return over_.contains(offset); }
+  void check_not_over(const Origin& origin, uint32_t offset) {
+    if (is_over(offset)) read(origin, offset);
+  }
   // What an arrival may do besides.
   struct Arrival {
     uint32_t count = 1;
@@ -82,6 +92,7 @@ class Mbarriers {
 
   Block& block_;
   std::map<uint32_t, Record> records_;
+  std::set<uint32_t> over_;
 };
 
 }  // namespace nibble::emulator

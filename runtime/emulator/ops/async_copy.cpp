@@ -42,8 +42,9 @@ void check_mbarrier(const Origin& origin, const Destination& destination, bool p
 }
 
 void complete_tx(const Operation& operation, const SharedPlace& mbarrier, uint32_t bytes) {
-  mbarrier.block->mbarriers().complete_tx(operation.origin(), mbarrier.offset, bytes,
-                                          operation.hand_on());
+  Mbarriers& mbarriers = mbarrier.block->mbarriers();
+  if (mbarriers.is_over(mbarrier.offset)) return;
+  mbarriers.complete_tx(operation.origin(), mbarrier.offset, bytes, operation.hand_on());
 }
 
 void mark_shared(const SharedPlace& place, uint32_t bytes) {

@@ -252,7 +252,8 @@ class Commit : public Operation {
 
   void perform() override {
     for (const SharedPlace& at : barriers_) {
-      at.block->mbarriers().arrive(origin(), at.offset, {}, hand_on());
+      Mbarriers& mbarriers = at.block->mbarriers();
+      if (!mbarriers.is_over(at.offset)) mbarriers.arrive(origin(), at.offset, {}, hand_on());
     }
   }
 
@@ -279,6 +280,9 @@ void commit(Warp& warp, const Inst& inst) {
       }
     } else {
       barriers.push_back(at);
+    }
+    for (const SharedPlace& barrier : barriers) {
+      barrier.block->mbarriers().check_not_over(origin, barrier.offset);
     }
     warp.block().cluster().async().issue_tensor(
         std::make_unique<Commit>(origin, std::move(barriers)), blocks.queue());
