@@ -27,7 +27,7 @@ struct Case {
   uint32_t channels = 64, pixels = 32;
   int mode = 0;         // im2col wide
   int misaligned = 0;   // bytes, of the result
-  char missing = '\0';  // 'r'esult, 'd'ims, 's'trides, 'b'ox, s't'eps, 'l'ower, 'u'pper: null
+  char missing = '\0';  // 'r'esult, 'd'ims, 's'trides, 'b'ox, s't'eps: null
 
   std::string name() const;  // all that differs from the defaults, without spaces
 };

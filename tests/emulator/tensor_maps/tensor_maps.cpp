@@ -19,6 +19,7 @@ int main(int count, char** words) {
   }
   for (const auto& test : nibble::tensor_maps::all_cases()) {
     std::printf("%s %d\n", test.name().c_str(), static_cast<int>(encoders.run(test)));
+    std::fflush(stdout);  // a driver may crash in the next
   }
   return 0;
 }
