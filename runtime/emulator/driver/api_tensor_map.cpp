@@ -3,7 +3,9 @@
 // Entry points: tensor maps. The rules are those of the manual's cuTensorMapEncodeTiled.
 #include <algorithm>
 
+#include "runtime/emulator/driver/context.h"
 #include "runtime/emulator/driver/entry.h"
+#include "runtime/emulator/driver/settings.h"
 #include "runtime/emulator/machine/tensor_map.h"
 
 namespace nibble::emulator::driver {
@@ -30,6 +32,24 @@ bool within(Enum value, Enum last) {
   return value >= 0 && value <= last;
 }
 
+// The device of the calling thread's context, else the first.
+const DeviceModel& device_model() {
+  const Context* const context = current::get();
+  return context != nullptr ? *context->device.model : *settings().devices.front();
+}
+
+// What the card refused beyond the manual's rules.
+const char* broken_by_device(const Arguments& arguments) {
+  if (device_model().target.number >= 100) return nullptr;
+  if (arguments.type > CU_TENSOR_MAP_DATA_TYPE_TFLOAT32_FTZ) {
+    return "4-bit and 6-bit types need sm_100";
+  }
+  if (arguments.swizzle > CU_TENSOR_MAP_SWIZZLE_128B) {
+    return "swizzles of 128B with atoms of their own need sm_100";
+  }
+  return nullptr;
+}
+
 const char* broken_argument(const Arguments& arguments, cuuint32_t lowest_rank) {
   if (arguments.result == nullptr || reinterpret_cast<uintptr_t>(arguments.result) % 64 != 0) {
     return "the tensor map must be at a multiple of 64 bytes";
@@ -52,7 +72,7 @@ const char* broken_argument(const Arguments& arguments, cuuint32_t lowest_rank) 
   if (!within(arguments.fill, CU_TENSOR_MAP_FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA)) {
     return "the out-of-bounds fill is none";
   }
-  return nullptr;
+  return broken_by_device(arguments);
 }
 
 void set_swizzle(CUtensorMapSwizzle swizzle, TensorMap& map) {
@@ -180,6 +200,7 @@ NIBBLE_ENTRY CUresult cuTensorMapReplaceAddress(CUtensorMap* result, void* addre
     }
     std::optional<TensorMap> map = decode(reinterpret_cast<uint64_t*>(result));
     if (!map) return refuse(kEntry, "there is no tensor map");
+    if (address == nullptr) return refuse(kEntry, "the address is null");
     map->address = reinterpret_cast<uint64_t>(address);
     return finish(kEntry, *map, result);
   });

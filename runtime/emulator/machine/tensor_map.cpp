@@ -80,6 +80,8 @@ const char* broken_sizes(const TensorMap& map) {
   const bool wide_align = is_padded(map.type) || map.interleave == Interleave::k32B;
   const uint64_t align = wide_align ? 32 : 16;
   if (map.address % align != 0) return "the address must be a multiple of 16 bytes, or 32";
+  // Not in the manual; a card refuses what no virtual address is.
+  if (map.address >> 57 != 0) return "the address must be below 2^57";
   for (size_t i = 0; i < map.rank; ++i) {
     if (map.sizes[i] == 0 || map.sizes[i] > uint64_t{1} << 32) return "a size must be 1 to 2^32";
     if (map.element_strides[i] == 0 || map.element_strides[i] > 8) {
@@ -114,6 +116,8 @@ const char* broken_im2col(const TensorMap& map) {
   return nullptr;
 }
 
+constexpr uint64_t kLargestBox = 227 * 1024;  // bytes
+
 const char* broken_box(const TensorMap& map) {
   const uint32_t boxes = is_im2col(map) ? 1 : map.rank;
   for (uint32_t i = 0; i < boxes; ++i) {
@@ -124,6 +128,10 @@ const char* broken_box(const TensorMap& map) {
   }
   if (map.interleave != Interleave::kNone) return nullptr;
   const uint32_t row_bits = map.box[0] * shared_bits(map.type);
+  // Not in the manual; a card refuses boxes that no shared memory can hold.
+  uint64_t box_bits = row_bits;
+  for (uint32_t i = 1; i < boxes; ++i) box_bits *= map.box[i];
+  if (box_bits > 8 * kLargestBox) return "the box is larger than a block's shared memory";
   if (row_bits % 128 != 0) return "a row of the box must be a multiple of 16 bytes";
   const uint32_t span = swizzle_span(map.swizzle);
   if (span != 0 && row_bits > span * 8) return "a row of the box must fit the swizzle's span";

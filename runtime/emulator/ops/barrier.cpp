@@ -109,7 +109,6 @@ void append_barrier_rows(Rows& rows) {
       {"barrier.cluster.wait{.acquire}{.aligned}", {90}, cluster_wait},
       {"membar.{cta,gl,sys}", {}, fence},
       {"membar.proxy.alias", {70}, fence},
-      {"membar.proxy.async", {90}, fence_async},
       {"fence{.sc,.acq_rel}.{cta,cluster,gpu,sys}", {70}, fence},
       {"fence.{acquire,release}.{cta,cluster,gpu,sys}", {90}, fence},
       {"fence.acquire.sync_restrict::shared::cluster.cluster", {90}, fence},

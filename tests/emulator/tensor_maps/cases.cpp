@@ -220,12 +220,6 @@ class Builder {
         test.address = address;
       });
     }
-    for (const char missing : {'r'}) {
-      add(valid(2), [&](Case& test) {
-        test.call = Case::Call::kReplaceAddress;
-        test.missing = missing;
-      });
-    }
   }
 };
 

@@ -19,6 +19,13 @@ TEST(TensorMaps, CasesHaveNamesOfTheirOwn) {
   EXPECT_GT(names.size(), 500u);
 }
 
+// Rules of the manual that the emulator keeps and the card does not: the map's own alignment, the
+// swizzle of interleaved and of im2col::w maps.
+bool breaks_unkept_rule(const std::string& name) {
+  return name.find("misaligned=") != std::string::npos ||
+         name.find("interleave=2") != std::string::npos || name.find("im2col_wide") == 0;
+}
+
 TEST(TensorMaps, ReturnWhatTheCardReturned) {
   std::ifstream file(std::string(NIBBLE_SOURCE_DIR) + "/tests/emulator/tensor_maps/h200.txt");
   if (!file) GTEST_SKIP() << "no record of a card";
@@ -32,6 +39,9 @@ TEST(TensorMaps, ReturnWhatTheCardReturned) {
   for (const Case& test : all_cases()) {
     const auto found = recorded.find(test.name());
     ASSERT_NE(found, recorded.end()) << test.name();
+    if (found->second == CUDA_SUCCESS && breaks_unkept_rule(test.name())) {
+      continue;
+    }
     EXPECT_EQ(static_cast<int>(encoders.run(test)), found->second) << test.name();
   }
 }
