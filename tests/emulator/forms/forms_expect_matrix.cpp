@@ -43,10 +43,18 @@ std::vector<std::string> split(std::string_view text) {
   return parts;
 }
 
+// The scales may stand in braces of their own: {%s0}, {0, 1}, {%t0}, {0, 3}.
 void read_selectors(const std::string& text, Instruction& instruction) {
-  for (size_t at = text.find("%s0, {"); at != std::string::npos; at = text.find("%s0, {", at + 1)) {
+  const bool has_braces = text.find("{%s0}, {") != std::string::npos;
+  const std::string start = has_braces ? "{%s0}, {" : "%s0, {";
+  for (size_t at = text.find(start); at != std::string::npos; at = text.find(start, at + 1)) {
     std::array<unsigned, 4> s{};
-    std::sscanf(text.c_str() + at, "%%s0, {%u, %u}, %%t0, {%u, %u}", &s[0], &s[1], &s[2], &s[3]);
+    if (has_braces) {
+      std::sscanf(text.c_str() + at, "{%%s0}, {%u, %u}, {%%t0}, {%u, %u}", &s[0], &s[1], &s[2],
+                  &s[3]);
+    } else {
+      std::sscanf(text.c_str() + at, "%%s0, {%u, %u}, %%t0, {%u, %u}", &s[0], &s[1], &s[2], &s[3]);
+    }
     instruction.selectors.push_back(s);
   }
   if (instruction.selectors.empty()) instruction.selectors.push_back({});
