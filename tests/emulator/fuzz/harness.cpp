@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/emulator/fuzz/harness.h"
 
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,7 +35,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr unsigned kTooLong = 20;  // seconds of one input
+// Seconds of one input: of the processor's time, and altogether, as machines may stand still.
+constexpr unsigned kTooLong = 20, kMuchTooLong = 600;
 
 uint64_t running_input = 0;
 uint64_t running_seed = 0;
@@ -51,14 +53,23 @@ void say_input() {
 }
 
 void on_signal(int number) {
-  const char* const what = number == SIGALRM ? "\nan input takes too long\n" : "\na signal\n";
+  const char* const what =
+      number == SIGALRM || number == SIGPROF ? "\nan input takes too long\n" : "\na signal\n";
   if (write(STDERR_FILENO, what, std::strlen(what)) > 0) say_input();
   std::signal(SIGABRT, SIG_DFL);
   std::abort();
 }
 
+void set_timers(unsigned processor, unsigned wall) {
+  itimerval timer{};
+  timer.it_value.tv_sec = processor;
+  setitimer(ITIMER_PROF, &timer, nullptr);
+  alarm(wall);
+}
+
 void watch() {
   std::signal(SIGALRM, on_signal);
+  std::signal(SIGPROF, on_signal);
   if (__sanitizer_set_death_callback != nullptr) {
     __sanitizer_set_death_callback(say_input);
     return;
@@ -121,7 +132,7 @@ int run(const Options& options, const char* name,
   for (uint64_t i = 0; i < options.count; ++i) {
     running_input = options.first + i;
     const auto begin = Clock::now();
-    alarm(kTooLong);
+    set_timers(kTooLong, kMuchTooLong);
     Random random(options.seed, running_input);
     one_input(random, tally);
     if (const auto took = Clock::now() - begin; took > slowest) {
@@ -132,7 +143,7 @@ int run(const Options& options, const char* name,
       std::fprintf(stderr, "%llu\n", static_cast<unsigned long long>(done));
     }
   }
-  alarm(0);
+  set_timers(0, 0);
   const std::chrono::duration<double> elapsed = Clock::now() - start;
   std::printf("%s --seed %llu --first %llu: %llu inputs in %.1f s, %.1f us each\n", name,
               static_cast<unsigned long long>(options.seed),
