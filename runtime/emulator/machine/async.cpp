@@ -103,6 +103,16 @@ void AsyncEngine::finish(Issued issued, const Warp& warp) {
   order_.complete(issued.ticket, warp);
 }
 
+void AsyncEngine::finish_queue(const void* queue) {
+  for (;;) {
+    const auto first = std::find_if(pending_.begin(), pending_.end(), [&](const auto& operation) {
+      return operation->queue_ == queue;
+    });
+    if (first == pending_.end()) return;
+    perform(static_cast<size_t>(first - pending_.begin()));
+  }
+}
+
 // The index of an operation that is first in its queue.
 size_t AsyncEngine::draw() {
   if (!is_shuffled_) return 0;
@@ -121,14 +131,11 @@ bool AsyncEngine::perform_one() {
 }
 
 bool AsyncEngine::advance() {
-  if (pending_.empty()) return false;
+  if (pending_.empty() || !is_shuffled_) return false;
   // Mostly few, sometimes all, sometimes none: copies that are late as well as copies that are
   // early.
-  size_t count = pending_.size();
-  if (is_shuffled_) {
-    const size_t drawn = random_() % 8;
-    count = drawn < 4 ? 0 : drawn < 7 ? 1 + random_() % 2 : count;
-  }
+  const size_t drawn = random_() % 8;
+  const size_t count = drawn < 4 ? 0 : drawn < 7 ? 1 + random_() % 2 : pending_.size();
   for (size_t i = 0; i < count && !pending_.empty(); ++i) perform(draw());
   return count != 0;
 }

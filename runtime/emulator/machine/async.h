@@ -74,10 +74,12 @@ class AsyncEngine {
   void finish(Issued operation);
   // The same, after which `warp` knows of its end.
   void finish(Issued operation, const Warp& warp);
-  // Performs some of what is pending, as the seed draws; true when any was.
+  // Performs some of what is pending, as the seed draws, none without a seed; true when any was.
   bool advance();
   // Performs one operation; false when none is pending.
   bool perform_one();
+  // All of a queue, in its order.
+  void finish_queue(const void* queue);
   void finish_all();
   bool is_idle() const { return pending_.empty(); }
   size_t pending_count() const { return pending_.size(); }

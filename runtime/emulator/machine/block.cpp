@@ -262,7 +262,10 @@ uint64_t Cluster::run(uint64_t limit) {
   while (executed < limit && !is_done()) {
     const uint64_t round = run_blocks(std::min(kQuantum, limit - executed));
     executed += round;
-    if (round == 0 && !async_.perform_one() && !expire_waits()) report_deadlock();
+    // Plain turns: one operation ends a round, so that a warp which waits for it sees each phase of
+    // its barrier, as on hardware, where asynchronous work takes longer than waking up.
+    const bool has_performed = (round == 0 || grid_.settings.seed == 0) && async_.perform_one();
+    if (round == 0 && !has_performed && !expire_waits()) report_deadlock();
   }
   return executed;
 }

@@ -139,12 +139,13 @@ TEST(ClusterLaunch, EveryBlockIsDoneOnceWhateverTheOrder) {
 }
 
 TEST(ClusterLaunch, RefusesWhatIsNoResponse) {
-  const Outcome got = run(persistent_kernel("", kOwn, kVector,
-                                            "bar.sync 0;\n"
-                                            "st.shared.b32 [response+12], 7;"),
-                          {2, 1, 1}, 0, 1);
-  // The write races with the answer, or is read instead of it: either is told.
-  ASSERT_TRUE(got.fault);
+  const std::string text = persistent_kernel("", kOwn, kVector,
+                                             "bar.sync 0;\n"
+                                             "st.shared.b32 [response+12], 7;");
+  // The write races with the answer, or is read instead of it, or comes before it was asked for.
+  uint32_t found = 0;
+  for (uint64_t seed = 0; seed < 24; ++seed) found += run(text, {2, 1, 1}, seed, 1).fault ? 1 : 0;
+  EXPECT_GT(found, 0u);
 }
 
 }  // namespace
