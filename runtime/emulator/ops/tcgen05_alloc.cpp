@@ -38,9 +38,12 @@ void take(Warp& warp, const Origin& origin, uint32_t column, uint32_t columns) {
 }
 
 // An access by the deallocating warp: whoever still works there is not ordered before it.
-void give_back(Warp& warp, const Origin& origin, uint32_t address, uint32_t columns) {
+void give_back(Warp& warp, const Origin& origin, uint32_t address, uint32_t columns,
+               const Block* queue) {
   Block& block = warp.block();
   Order& order = block.cluster().order();
+  // What nobody has waited for still goes to its memory; the order tells of it.
+  block.cluster().async().finish_queue(queue);
   block.tensor_memory().deallocate(origin, address, columns);
   order.free_tensor(warp, block, columns_of(address, columns));
   order.release(warp, block.tensor_memory().released());
@@ -142,7 +145,7 @@ void deallocate(Warp& warp, const Inst& inst) {
   const uint32_t columns = uniform(warp, inst.arg[1], "the number of columns");
   if (group_of(inst.choice[1]) == 1) {
     TensorMemory& memory = blocks_of(origin, 1).queue().tensor_memory();
-    give_back(warp, origin, address, columns);
+    give_back(warp, origin, address, columns, &warp.block());
     warp.block().cluster().wake(&memory);
     return;
   }
@@ -156,7 +159,8 @@ void deallocate(Warp& warp, const Inst& inst) {
     }
     pair.other.is_done = true;
   }
-  give_back(warp, origin, address, columns);
+  give_back(warp, origin, address, columns,
+            warp.block().cluster().block(warp.block().rank() & ~1u));
   leave(warp, pair);
 }
 
