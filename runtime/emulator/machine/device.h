@@ -187,7 +187,7 @@ struct Settings {
 // Runs every block; blocks are spread over host threads. Returns the first fault, after which no
 // further block starts. Thread-safe for launches that touch different data. With several seeds each
 // run begins with the memory that the launch found, the fault says its seed, and runs whose memory
-// differs at the end are a kRace: the order decided the result.
+// differs at the end are a kRace (or a report): the order decided the result.
 std::optional<Fault> run(const Launch& launch, const DeviceModel& model, GlobalMemory& memory,
                          const Settings& settings);
 
