@@ -14,16 +14,18 @@
 
 namespace nibble {
 
-// Neighbours in a row of the product that one thread computes. FP4: those of one block of D.
+// Neighbours in a row of the product that one thread sums up at a time, and those that it computes
+// for one run of D: FP4 needs the whole of a block.
+constexpr int kTrustedSums = 4;
 template <class Config>
 constexpr int kTrustedRun = Config::kOutput <= kBf16
-                                ? 4
+                                ? kTrustedSums
                                 : kScaledElements<Config>*(Config::kGated ? 2 : 1);
 
 // value[i] = sum of element (row, column + i); columns of n and beyond repeat the last.
-template <class Config, int kCount>
+template <class Config>
 __device__ void trusted_sums(const GemmTrustedParams& params, int64_t batch, int64_t row,
-                             int64_t column, float (&value)[kCount]) {
+                             int64_t column, float (&value)[kTrustedSums]) {
   using Row = OperandRow<Config::kFormat>;
   using Dot = typename Row::Dot;
   const unsigned char* b = params.b + batch * params.b_batch_stride;
@@ -31,13 +33,13 @@ __device__ void trusted_sums(const GemmTrustedParams& params, int64_t batch, int
   const Row of_a(params.a + batch * params.a_batch_stride,
                  params.a_scales + batch * params.a_scale_batch_stride, params.a_row_stride, row,
                  params.k);
-  double sum[kCount] = {};
+  double sum[kTrustedSums] = {};
 #pragma unroll 1
   for (int64_t first = 0; first < params.k; first += Row::kBlock) {
     const int64_t end = first + Row::kBlock < params.k ? first + Row::kBlock : params.k;
     const double scale = of_a.scale(first / Row::kBlock);
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) {
+    for (int i = 0; i < kTrustedSums; ++i) {
       const int64_t at = column + i < params.epilogue.n ? column + i : params.epilogue.n - 1;
       const Row of_b(b, b_scales, params.b_row_stride, at, params.k);
       Dot dot = 0;
@@ -50,52 +52,77 @@ __device__ void trusted_sums(const GemmTrustedParams& params, int64_t batch, int
     }
   }
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) value[i] = static_cast<float>(sum[i]);
+  for (int i = 0; i < kTrustedSums; ++i) value[i] = static_cast<float>(sum[i]);
 }
 
-// One run of D. Rows from m on are padding of the scales.
+// The finished values of kTrustedSums elements of the product.
 template <class Config>
-__device__ void trusted_run(const GemmTrustedParams& params, float alpha, const TensorScale& tensor,
-                            int64_t batch, int64_t row, int64_t column, float& amax) {
-  constexpr int kCount = kTrustedRun<Config>;
-  constexpr int kOut = kFinished<Config, kCount>;
-  const GemmEpilogueParams& epilogue = params.epilogue;
+__device__ void trusted_values(const GemmTrustedParams& params, float alpha, int64_t batch,
+                               int64_t row, int64_t column, float (&value)[kTrustedSums]) {
+  trusted_sums<Config>(params, batch, row, column, value);
+  finish<Config, kTrustedSums, false>(params.epilogue, alpha, batch, row, column, value);
+}
+
+// One block of D, collected in shared memory, as registers have no index. Rows from m on are
+// padding of the scales.
+template <class Config>
+__device__ void trusted_block(const GemmTrustedParams& params, float alpha,
+                              const TensorScale& tensor, int64_t batch, int64_t row, int64_t column,
+                              float& amax) {
+  constexpr int kStep = kFinished<Config, kTrustedSums>;
+  constexpr int kOut = kScaledElements<Config>;
+  __shared__ float collected[kOut][Config::kThreads];
+#pragma unroll 1
+  for (int i = 0; i < kOut && row < params.epilogue.m; i += kStep) {
+    float value[kTrustedSums];
+    trusted_values<Config>(params, alpha, batch, row, column + i * (kTrustedSums / kStep), value);
+#pragma unroll
+    for (int j = 0; j < kStep; ++j) collected[i + j][threadIdx.x] = value[j];
+  }
+  float value[kOut] = {};
+  if (row < params.epilogue.m) {
+#pragma unroll
+    for (int i = 0; i < kOut; ++i) value[i] = collected[i][threadIdx.x];
+  }
+  store_fp4_row<Config, kOut>(params.epilogue, tensor, batch, row, d_column<Config>(column), value,
+                              amax);
+}
+
+template <class Config>
+__device__ void trusted_run(const GemmTrustedParams& params, float alpha, int64_t batch,
+                            int64_t row, int64_t column, float& amax) {
+  constexpr int kOut = kFinished<Config, kTrustedSums>;
+  float value[kTrustedSums];
+  trusted_values<Config>(params, alpha, batch, row, column, value);
+  uint32_t word[kPackedWords<Config, kOut>];
+  pack<Config, kOut>(value, word);
   const int64_t out = d_column<Config>(column);
-  float value[kCount] = {};
-  if (row < epilogue.m) {
-    trusted_sums<Config, kCount>(params, batch, row, column, value);
-    finish<Config, kCount, false>(epilogue, alpha, batch, row, column, value);
-  }
-  if constexpr (Config::kOutput <= kBf16) {
-    uint32_t word[kPackedWords<Config, kOut>];
-    pack<Config, kOut>(value, word);
-    const int count = count_in_d<Config, kOut, false>(epilogue, row, out);
-    if constexpr (Config::kAmax) track_amax<Config, kOut>(word, count, amax);
-    store_direct<Config, kOut, false>(epilogue, batch, row, out, count, word);
-  } else {
-    store_fp4_row<Config, kOut>(epilogue, tensor, batch, row, out, value, amax);
-  }
+  const int count = count_in_d<Config, kOut, false>(params.epilogue, row, out);
+  if constexpr (Config::kAmax) track_amax<Config, kOut>(word, count, amax);
+  store_direct<Config, kOut, false>(params.epilogue, batch, row, out, count, word);
 }
 
 template <class Config>
 __device__ void gemm_trusted(const GemmTrustedParams& params) {
+  constexpr bool kFp4 = Config::kOutput > kBf16;
   constexpr int kCount = kTrustedRun<Config>;
   const GemmEpilogueParams& epilogue = params.epilogue;
   const float alpha = gemm_alpha<Config>(epilogue);
-  TensorScale tensor = {};
-  int64_t rows = epilogue.m;
-  if constexpr (Config::kOutput > kBf16) {
-    tensor = output_scale<Config>(epilogue);
-    rows = ScaleLayout<k128x4>::padded_rows(rows);
-  }
+  const TensorScale tensor = output_scale<Config>(epilogue);
+  const int64_t rows = kFp4 ? ScaleLayout<k128x4>::padded_rows(epilogue.m) : epilogue.m;
   const int64_t runs = ceil_div(epilogue.n, kCount);
   const int64_t all = params.batch * rows * runs;
   float amax = 0.0f;
 #pragma unroll 1
   for (int64_t at = int64_t{blockIdx.x} * Config::kThreads + threadIdx.x; at < all;
        at += int64_t{gridDim.x} * Config::kThreads) {
-    trusted_run<Config>(params, alpha, tensor, at / runs / rows, at / runs % rows,
-                        at % runs * kCount, amax);
+    const int64_t row = at / runs;
+    const int64_t column = at % runs * kCount;
+    if constexpr (kFp4) {
+      trusted_block<Config>(params, alpha, tensor, row / rows, row % rows, column, amax);
+    } else {
+      trusted_run<Config>(params, alpha, row / rows, row % rows, column, amax);
+    }
   }
   if constexpr (Config::kAmax) warp_amax(amax, epilogue.d_amax);
 }
