@@ -12,6 +12,7 @@ namespace nibble {
 using uint8_t = unsigned char;
 using uint16_t = unsigned short;
 using uint32_t = unsigned int;
+using uint64_t = unsigned long long;
 using int64_t = long long;
 
 // Config::kElementType: the type of the matrix that is not NVFP4.

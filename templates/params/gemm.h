@@ -24,11 +24,11 @@ struct GemmEpilogueParams {
   float alpha, beta;
   const float* a_factor;  // kAlpha 1: amax, 2: scale of the tensor
   const float* b_factor;
-  GemmMatrixParams c;         // [batch, m, n]
-  GemmMatrixParams residual;  // [batch, m, columns of D]
-  GemmMatrixParams d;         // [batch, m, columns of D]
-  const void* bias;           // [n] or [m]
-  unsigned char* d_scales;    // FP4: 128x4 layout
+  GemmMatrixParams c;              // [batch, m, n]
+  GemmMatrixParams residual;       // [batch, m, columns of D]
+  GemmMatrixParams d;              // [batch, m, columns of D]
+  const void* bias;                // [n] or [m]
+  unsigned char* d_scales;         // FP4: 128x4 layout
   long long d_scale_batch_stride;  // bytes
   const float* d_tensor_amax;      // NVFP4: what to quantise by
   float* d_amax;                   // kAmax: holds 0 or an earlier maximum
@@ -37,18 +37,19 @@ struct GemmEpilogueParams {
 
 // The tensor-core kernel. "Rows" are those of the MMA: with kSwapped they are the rows of B.
 struct GemmParams {
-  TensorMap a;         // rows: bytes of k, rows, batch
-  TensorMap b;         // columns of the product
-  TensorMap a_scales;  // 16-bit words of a 512-byte scale tile, tiles along k, tiles along rows, batch
+  TensorMap a;  // rows: bytes of k, rows, batch
+  TensorMap b;  // columns of the product
+  TensorMap
+      a_scales;  // 16-bit words of a 512-byte scale tile, tiles along k, tiles along rows, batch
   TensorMap b_scales;
-  TensorMap d;         // unless kDirectStore
+  TensorMap d;  // unless kDirectStore
   GemmEpilogueParams epilogue;
-  int k_steps;   // stages of k of a whole sum, >= 1
-  int tiles_m;   // tiles of a thread block (a pair: of the pair) along the MMA's rows, a multiple of the cluster's
-  int tiles_n;   // the same along its columns
+  int k_steps;  // stages of k of a whole sum, >= 1
+  int tiles_m;  // tiles of a cluster along the rows of the MMA: kClusterM x 128 rows each
+  int tiles_n;  // and along its columns: kClusterN x kTileN each
   int batch;
-  float* partial_sums;      // kSplit > 1: [tiles, kSplit, tile]
-  unsigned* arrived_parts;  // [tiles], 0
+  float* partial_sums;      // kSplit > 1: [thread block tiles, kSplit, kTileN, 128]
+  unsigned* arrived_parts;  // [thread block tiles, 4 warps], 0
 };
 
 // The CUDA-core kernel. Strides in bytes.

@@ -5,6 +5,13 @@
 // formula, no include.
 #pragma once
 
+// NVRTC takes no function without an execution space, host compilers know none.
+#ifdef __CUDACC__
+#define NIBBLE_HOST_DEVICE __host__ __device__
+#else
+#define NIBBLE_HOST_DEVICE
+#endif
+
 namespace nibble {
 
 // The constants of a kernel's Config that its layout depends on.
@@ -61,34 +68,36 @@ constexpr int kGemmTensorColumns = 512;  // of an SM
 constexpr int kGemmEpilogueWarps = 4;
 constexpr int kGemmStagingBuffers = 2;  // one is stored while the other is written
 
-constexpr int gemm_round_up(int value, int multiple) {
+NIBBLE_HOST_DEVICE constexpr int gemm_round_up(int value, int multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
 // Scale tiles of 128 rows in 128 bytes of k: 256 FP4 elements have 16 scales of 16 or 8 of 32, 128
 // FP8 have 4.
-constexpr int gemm_scale_tiles(int format) {
+NIBBLE_HOST_DEVICE constexpr int gemm_scale_tiles(int format) {
   if (format == 0) return 4;
   if (format == 1) return 2;
   return format == 2 ? 1 : 0;
 }
 
 // Bits of an element of the operands.
-constexpr int gemm_element_bits(int format) {
+NIBBLE_HOST_DEVICE constexpr int gemm_element_bits(int format) {
   if (format <= 1) return 4;
   return format == 4 ? 16 : 8;
 }
 
 // Bytes of an element of D in the staging buffers; 0: FP4, which is stored directly.
-constexpr int gemm_output_bytes(int output) {
+NIBBLE_HOST_DEVICE constexpr int gemm_output_bytes(int output) {
   if (output == 0) return 4;
   return output <= 2 ? 2 : 0;
 }
 
 // Elements of k in `bytes` of a row.
-constexpr int gemm_elements(int format, int bytes) { return bytes * 8 / gemm_element_bits(format); }
+NIBBLE_HOST_DEVICE constexpr int gemm_elements(int format, int bytes) {
+  return bytes * 8 / gemm_element_bits(format);
+}
 
-constexpr void gemm_shared_layout(const GemmTiling& tiling, GemmLayout& layout) {
+NIBBLE_HOST_DEVICE constexpr void gemm_shared_layout(const GemmTiling& tiling, GemmLayout& layout) {
   const int atoms = tiling.tile_k / kGemmAtomBytes;
   layout.scale_tiles = gemm_scale_tiles(tiling.format) * atoms;
   layout.b_row_blocks = (tiling.tile_n + kGemmTileRows - 1) / kGemmTileRows;
@@ -112,7 +121,7 @@ constexpr void gemm_shared_layout(const GemmTiling& tiling, GemmLayout& layout) 
 // Slots for the scales of as many stages as there are, or as fit; where not even two fit, the
 // accumulators overlap: the epilogue frees the columns that they share first. At most half of an
 // accumulator is shared.
-constexpr void gemm_tensor_layout(const GemmTiling& tiling, GemmLayout& layout) {
+NIBBLE_HOST_DEVICE constexpr void gemm_tensor_layout(const GemmTiling& tiling, GemmLayout& layout) {
   const int accumulators = tiling.accumulators * tiling.tile_n;
   layout.a_scale_columns = layout.scale_tiles * kGemmScaleTileColumns;
   layout.scale_columns_per_slot = layout.a_scale_columns * (1 + layout.b_row_blocks);
@@ -136,7 +145,7 @@ constexpr void gemm_tensor_layout(const GemmTiling& tiling, GemmLayout& layout) 
   while (layout.tensor_columns < layout.used_columns) layout.tensor_columns *= 2;
 }
 
-constexpr GemmLayout gemm_layout(const GemmTiling& tiling) {
+NIBBLE_HOST_DEVICE constexpr GemmLayout gemm_layout(const GemmTiling& tiling) {
   GemmLayout layout{};
   gemm_shared_layout(tiling, layout);
   gemm_tensor_layout(tiling, layout);

@@ -1,0 +1,223 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// The epilogue warps: sums from tensor memory, each thread a row of 32 lanes' part of the tile,
+// kEpilogueColumns at a time, through the epilogue to D. The warps do not wait for each other: each
+// has its own staging buffers and stores its own 32 rows.
+#pragma once
+
+#include "gemm/block.cuh"
+#include "gemm/epilogue.cuh"
+#include "gemm/output_fp4.cuh"
+#include "gemm/sum.cuh"
+#include "ptx/atomic.cuh"
+#include "ptx/shared.cuh"
+
+namespace nibble {
+
+template <class Config>
+class Storer {
+  using Block = nibble::Block<Config>;
+  static constexpr GemmLayout kLayout = Block::kLayout;
+  static constexpr int kColumns = Config::kEpilogueColumns;
+  static constexpr int kChunks = Config::kTileN / kColumns;
+  static constexpr int kOut = kFinished<Config, kColumns>;  // columns of D of a chunk
+  static constexpr bool kDown = Config::kSwapped != 0;
+  static constexpr int kElement = kElementBytes<Config::kOutput>;
+  // After so many chunks the next tile's sums may begin: those that both accumulators contain come
+  // first.
+  static constexpr int kReleasingChunk =
+      kLayout.overlap > 0 ? kLayout.overlap / kColumns - 1 : kChunks - 1;
+
+ public:
+  __device__ Storer(const Block& block, const GemmParams& params, uint32_t tensor_memory)
+      : block_(block),
+        params_(params),
+        warp_(static_cast<int>(threadIdx.x) / 32),
+        lane_(static_cast<int>(threadIdx.x) % 32),
+        tensor_memory_(tensor_memory + (static_cast<uint32_t>(warp_) << 21)) {}
+
+  // All threads of the four warps.
+  __device__ void run() {
+    alpha_ = gemm_alpha<Config>(params_.epilogue);
+    if constexpr (Block::kIsFp4Output) output_scale_ = output_scale<Config>(params_.epilogue);
+    Scheduler<Config> scheduler(block_, params_);
+    for (; scheduler.has_work(); scheduler.template advance<true>()) {
+      const Work work = scheduler.work();
+      Block::wait(block_.summed(accumulator_.ring.place), accumulator_.ring.parity);
+      ptx::tcgen05_fence_after_thread_sync();
+      if constexpr (Config::kSplit > 1) {
+        keep_partial_sums(work);
+        if (all_parts_are_here(work)) add_partial_sums(work);
+      } else {
+        for_each_chunk([&](int chunk, float(&value)[kColumns]) { store(work, chunk, value); });
+      }
+      accumulator_.ring.advance();
+    }
+    if constexpr (Config::kAmax) warp_amax(amax_, params_.epilogue.d_amax);
+    if (lane_ == 0) ptx::cp_async_bulk_wait_group();
+  }
+
+ private:
+  // use(chunk, its sums), and tells the MMA warp when its next tile may begin.
+  template <class Use>
+  __device__ void for_each_chunk(Use use) {
+    const bool last_first = kLayout.overlap > 0 && accumulator_.ring.place == 0;
+#pragma unroll 1
+    for (int i = 0; i < kChunks; ++i) {
+      const int chunk = last_first ? kChunks - 1 - i : i;
+      uint32_t bits[kColumns];
+      ptx::tcgen05_ld_32x32b(tensor_memory_ + accumulator_.column() + chunk * kColumns, bits);
+      ptx::tcgen05_wait_ld(bits);
+      if (i == kReleasingChunk) release();
+      float value[kColumns];
+#pragma unroll
+      for (int j = 0; j < kColumns; ++j) value[j] = __uint_as_float(bits[j]);
+      use(chunk, value);
+    }
+  }
+
+  __device__ void release() {
+    ptx::tcgen05_fence_before_thread_sync();
+    __syncwarp();
+    if (lane_ != 0) return;
+    const uint32_t released = block_.released(accumulator_.ring.place);
+    if constexpr (Config::kCtaGroup == 2) {
+      ptx::mbarrier_arrive_release_cluster(ptx::mapa_shared_cluster(released, block_.rank & ~1));
+    } else {
+      ptx::mbarrier_arrive(released);
+    }
+  }
+
+  // Sums of a part of k, [chunk][column][row]: the lanes of a warp write 128 bytes next to each
+  // other.
+  __device__ float* partial_sums(const Work& work, int part, int chunk) const {
+    const int64_t tile = int64_t{work.tile} * Config::kSplit + part;
+    return params_.partial_sums + ((tile * kChunks + chunk) * kColumns) * kTileRows + warp_ * 32 +
+           lane_;
+  }
+
+  __device__ void keep_partial_sums(const Work& work) {
+    for_each_chunk([&](int chunk, const float(&value)[kColumns]) {
+      float* to = partial_sums(work, work.part, chunk);
+#pragma unroll
+      for (int i = 0; i < kColumns; ++i) to[i * kTileRows] = value[i];
+    });
+  }
+
+  // True in the warp that is the last of this tile's parts to arrive, with the sums of all visible.
+  __device__ bool all_parts_are_here(const Work& work) {
+    unsigned* arrived = params_.arrived_parts + work.tile * kEpilogueWarps + warp_;
+    __syncwarp();
+    uint32_t before = 0;
+    if (lane_ == 0) before = ptx::atom_add_acq_rel_gpu_global_u32(arrived, 1);
+    before = __shfl_sync(0xffffffffu, before, 0);
+    if (before != Config::kSplit - 1) return false;
+    if (lane_ == 0) *arrived = 0;  // for the next launch
+    return true;
+  }
+
+  // In the order of the parts, whichever came last.
+  __device__ void add_partial_sums(const Work& work) {
+#pragma unroll 1
+    for (int chunk = 0; chunk < kChunks; ++chunk) {
+      float value[kColumns];
+#pragma unroll 1
+      for (int part = 0; part < Config::kSplit; ++part) {
+        const float* from = partial_sums(work, part, chunk);
+#pragma unroll
+        for (int i = 0; i < kColumns; ++i) {
+          const float sum = ptx::ld_relaxed_gpu_global_f32(from + i * kTileRows);
+          value[i] = part == 0 ? sum : __fadd_rn(value[i], sum);
+        }
+      }
+      store(work, chunk, value);
+    }
+  }
+
+  // This thread's row of the chunk. With kSwapped the MMA's rows are columns of D.
+  __device__ void store(const Work& work, int chunk, float (&value)[kColumns]) {
+    const GemmEpilogueParams& params = params_.epilogue;
+    const int first = work.column + chunk * kColumns;
+    const int row = kDown ? first : work.row + warp_ * 32 + lane_;
+    const int column = kDown ? work.row + warp_ * 32 + lane_ : first;
+    finish<Config, kColumns, kDown>(params, alpha_, work.batch, row, column, value);
+    const int64_t d_first = d_column<Config>(column);
+    if constexpr (Block::kIsFp4Output) {
+      store_fp4_row<Config, kOut>(params, output_scale_, work.batch, row, d_first, value, amax_);
+    } else {
+      uint32_t word[kPackedWords<Config, kOut>];
+      pack<Config, kOut>(value, word);
+      const int count = count_in_d<Config, kOut, kDown>(params, row, d_first);
+      if constexpr (Config::kAmax) track_amax<Config, kOut>(word, count, amax_);
+      if constexpr (Config::kDirectStore) {
+        store_direct<Config, kOut, kDown>(params, work.batch, row, d_first, count, word);
+      } else {
+        store_staged(work, static_cast<int>(kDown ? row : d_first), word);
+      }
+    }
+  }
+
+  // Through the warp's staging buffer. `first`: column of D, kSwapped: row.
+  __device__ void store_staged(const Work& work, int first,
+                               const uint32_t (&word)[kPackedWords<Config, kOut>]) {
+    const uint32_t buffer =
+        block_.staging + (warp_ * kGemmStagingBuffers + buffer_) * kLayout.staging_buffer_bytes;
+    buffer_ ^= 1;
+    // The store before the last has read this buffer.
+    if (lane_ == 0) ptx::cp_async_bulk_wait_group_read<kGemmStagingBuffers - 1>();
+    __syncwarp();
+    if constexpr (kDown) {
+      write_columns(buffer, word);
+    } else {
+      write_row(buffer, word);
+    }
+    ptx::fence_proxy_async_shared();
+    __syncwarp();
+    if (lane_ != 0) return;
+    const int lanes = work.row + warp_ * 32;
+    ptx::cp_async_bulk_tensor_3d_store(&params_.d, buffer, kDown ? lanes : first,
+                                       kDown ? first : lanes, work.batch);
+    ptx::cp_async_bulk_commit_group();
+  }
+
+  // [32 rows][kOut], swizzled as the tensor map says, so that eight rows' pieces of 16 bytes lie in
+  // different banks.
+  __device__ void write_row(uint32_t buffer, const uint32_t (&word)[kPackedWords<Config, kOut>]) {
+    constexpr int kRowBytes = kOut * kElement;
+    static_assert(kRowBytes >= 16 && kRowBytes <= 128, "a row of a box of the swizzle");
+    constexpr uint32_t kMask = kRowBytes / 16 - 1;
+    const uint32_t row = lane_ * kRowBytes;
+#pragma unroll
+    for (uint32_t i = 0; i < kRowBytes / 16; ++i) {
+      const uint32_t offset = row + 16 * i;
+      ptx::st_shared_v4_b32(buffer + (offset ^ (offset >> 7 & kMask) << 4), word[4 * i],
+                            word[4 * i + 1], word[4 * i + 2], word[4 * i + 3]);
+    }
+  }
+
+  // [kOut rows of D][32]: this lane's column.
+  __device__ void write_columns(uint32_t buffer,
+                                const uint32_t (&word)[kPackedWords<Config, kOut>]) {
+#pragma unroll
+    for (int i = 0; i < kOut; ++i) {
+      const uint32_t to = buffer + (i * 32 + lane_) * kElement;
+      if constexpr (kElement == 4) {
+        ptx::st_shared_b32(to, word[i]);
+      } else {
+        ptx::st_shared_b16(to, static_cast<uint16_t>(word[i / 2] >> 16 * (i % 2)));
+      }
+    }
+  }
+
+  const Block& block_;
+  const GemmParams& params_;
+  int warp_, lane_;
+  uint32_t tensor_memory_;  // of this warp's lanes
+  float alpha_ = 0;
+  TensorScale output_scale_{};
+  float amax_ = 0;
+  int buffer_ = 0;
+  Accumulator<Config> accumulator_;
+};
+
+}  // namespace nibble
