@@ -38,7 +38,8 @@ Grid amax_grid(const ContextState& context, const KernelSpec& spec, const Matrix
 
 }  // namespace
 
-const Family kAmaxFamily{"amax", "AmaxParams", matrix_constants(ElementType::kInput), kVariants};
+const Family kAmaxFamily{"amax",    "AmaxParams", matrix_constants(ElementType::kInput),
+                         kVariants, nullptr,      tile_legal};
 
 KernelSpec amax_spec(const Matrix& x, const Arch& arch) {
   return tile_spec(kAmaxFamily, arch, flattened(x));

@@ -52,8 +52,9 @@ Status launch(const ContextState& state, const Kernel& kernel, const DequantizeR
 
 }  // namespace
 
-const Family kDequantizeFamily{"dequantize", "DequantizeParams",
-                               nvfp4_constants(ElementType::kOutput), kVariants};
+const Family kDequantizeFamily{
+    "dequantize", "DequantizeParams", nvfp4_constants(ElementType::kOutput), kVariants,
+    nullptr,      tile_legal};
 
 Status dequantize(Context& context, const DequantizeRequest& request) {
   return guarded([&]() -> Status {

@@ -73,7 +73,7 @@ Status launch(const ContextState& state, const Kernels& kernels, const QuantizeR
 }  // namespace
 
 const Family kQuantizeFamily{"quantize", "QuantizeParams", nvfp4_constants(ElementType::kInput),
-                             kVariants};
+                             kVariants,  nullptr,          tile_legal};
 
 Status quantize(Context& context, const QuantizeRequest& request) {
   return guarded([&]() -> Status {

@@ -90,6 +90,10 @@ std::span<const Constant> nvfp4_constants(ElementType element) {
   return element == ElementType::kInput ? kInputConstants : kOutputConstants;
 }
 
+bool tile_legal(const KernelSpec& spec) {
+  return spec.values[kVectorBytes] != 32 || (spec.arch->features & kWideLoad) != 0;
+}
+
 Matrix with_strides(Matrix matrix) {
   if (matrix.row_stride == 0) matrix.row_stride = matrix.columns;
   return matrix;

@@ -31,6 +31,9 @@ enum class ElementType { kInput, kOutput };
 std::span<const Constant> matrix_constants(ElementType element);
 std::span<const Constant> nvfp4_constants(ElementType element);
 
+// Family::legal: 32-byte accesses need a target that has them.
+bool tile_legal(const KernelSpec& spec);
+
 // Strides filled in where they are 0.
 Matrix with_strides(Matrix matrix);
 Nvfp4Matrix with_strides(Nvfp4Matrix matrix, int64_t columns);

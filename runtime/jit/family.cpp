@@ -4,13 +4,16 @@
 
 namespace nibble {
 
+static_assert(kMaxConstants % 2 == 0, "the hash takes values two at a time");
+
 uint64_t KernelSpec::hash() const {
   // FNV-1a over whole words: a few multiplications, no bytes of padding.
   uint64_t h = 0xcbf29ce484222325u;
   auto mix = [&](uint64_t word) { h = (h ^ word) * 0x100000001b3u; };
   mix(reinterpret_cast<uintptr_t>(family));
   mix(reinterpret_cast<uintptr_t>(arch));
-  for (size_t i = 0; i < values.size(); i += 2) {
+  const size_t count = family == nullptr ? 0 : family->constants.size();
+  for (size_t i = 0; i < count; i += 2) {
     mix(static_cast<uint32_t>(values[i]) |
         static_cast<uint64_t>(static_cast<uint32_t>(values[i + 1])) << 32);
   }
@@ -35,6 +38,14 @@ const Variant* find_variant(const KernelSpec& spec) {
     if ((spec.arch->features & variant.features) == variant.features) return &variant;
   }
   return nullptr;
+}
+
+bool is_legal(const KernelSpec& spec) {
+  return spec.family->legal == nullptr || spec.family->legal(spec);
+}
+
+int dynamic_shared_bytes(const KernelSpec& spec) {
+  return spec.family->dynamic_shared == nullptr ? 0 : spec.family->dynamic_shared(spec);
 }
 
 std::string label(const KernelSpec& spec) {

@@ -34,17 +34,25 @@ struct Variant {
   uint32_t features;         // a target must have all of them
 };
 
+struct KernelSpec;
+
 struct Family {
   std::string_view name;         // "quantize": also the device function, nibble::quantize<Config>
   std::string_view params_type;  // "QuantizeParams"
   std::span<const Constant> constants;
-  std::span<const Variant> variants;  // the first that the target can run is used
+  // The first that the target can run is used. There may be none: no kernel for that target.
+  std::span<const Variant> variants;
+  // Bytes of dynamic shared memory of a launch. Null: none.
+  int (*dynamic_shared)(const KernelSpec& spec) = nullptr;
+  // Whether these values can stand together on the spec's target. Null: any can. The default spec
+  // of a target that has a variant is legal.
+  bool (*legal)(const KernelSpec& spec) = nullptr;
 };
 
 // Every family, for tests, benchmarks and the tuner.
 std::span<const Family* const> all_families();
 
-constexpr size_t kMaxConstants = 12;
+constexpr size_t kMaxConstants = 32;
 
 // One kernel: a plain value, compared and hashed on every launch.
 struct KernelSpec {
@@ -53,7 +61,7 @@ struct KernelSpec {
   std::array<int32_t, kMaxConstants> values{};  // by the family's constants; unused: 0
 
   bool operator==(const KernelSpec&) const = default;
-  uint64_t hash() const;
+  uint64_t hash() const;  // of the family's constants: there are far fewer than kMaxConstants
 };
 
 // A spec with every tuned constant at its default and every target constant set.
@@ -62,10 +70,14 @@ KernelSpec default_spec(const Family& family, const Arch& arch);
 // Null when no variant of the family runs on the spec's target.
 const Variant* find_variant(const KernelSpec& spec);
 
+bool is_legal(const KernelSpec& spec);
+int dynamic_shared_bytes(const KernelSpec& spec);
+
 // "quantize sm_100a input=bf16 threads=256": names the kernel in logs and benchmarks.
 std::string label(const KernelSpec& spec);
 
 // The translation unit: the label as a comment, Config, one include, one entry named "kernel".
+// Requires a variant.
 std::string render(const KernelSpec& spec);
 
 }  // namespace nibble

@@ -159,6 +159,18 @@ Result<KernelImage> KernelPool::recompile(const KernelSpec& spec) {
   return image;
 }
 
+// A launch may ask for more than 48 KiB only where the function says so before.
+Status KernelPool::allow_dynamic_shared(const Kernel& kernel) const {
+  if (kernel.dynamic_shared == 0) return {};
+  const CUresult result = options_.driver->cuFuncSetAttribute(
+      kernel.function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, kernel.dynamic_shared);
+  if (result == CUDA_SUCCESS) return {};
+  return options_.driver->check(
+      result, "cuFuncSetAttribute of " + std::to_string(kernel.dynamic_shared) +
+                  " bytes of dynamic shared memory for " + kernel.label + " (the target has " +
+                  std::to_string(kernel.spec.arch->shared_per_block) + " for a thread block)");
+}
+
 Result<std::unique_ptr<Kernel>> KernelPool::load_on_device(const KernelSpec& spec,
                                                            KernelImage image) {
   const DriverApi& driver = *options_.driver;
@@ -178,11 +190,13 @@ Result<std::unique_ptr<Kernel>> KernelPool::load_on_device(const KernelSpec& spe
   auto kernel = std::make_unique<Kernel>();
   kernel->spec = spec;
   kernel->label = label(spec);
+  kernel->dynamic_shared = dynamic_shared_bytes(spec);
   kernel->resources = image.resources;
   kernel->log = std::move(image.log);
   modules_.push_back(module);
   NIBBLE_TRY(driver.check(driver.cuModuleGetFunction(&kernel->function, module, "kernel"),
                           "cuModuleGetFunction"));
+  NIBBLE_TRY(allow_dynamic_shared(*kernel));
   return kernel;
 }
 
@@ -233,6 +247,7 @@ Result<Inspection> KernelPool::inspect(const KernelSpec& spec) {
   }
   inspection.compiler_options = std::move(source.options);
   inspection.resources = parse_resources(output.log);
+  inspection.dynamic_shared_bytes = dynamic_shared_bytes(spec);
   inspection.ptx = std::move(output.ptx);
   inspection.log = std::move(output.log);
   inspection.cubin_bytes = static_cast<int64_t>(output.cubin.size());

@@ -74,6 +74,7 @@ class KernelPool {
   Result<FoundImage> image_without_compiler(const Source& source, const Status& why);
   Result<KernelImage> recompile(const KernelSpec& spec);
   Result<KernelImage> compile(const KernelSpec& spec, const Source& source);
+  Status allow_dynamic_shared(const Kernel& kernel) const;
   Result<std::unique_ptr<Kernel>> load_on_device(const KernelSpec& spec, KernelImage image);
   Result<std::shared_ptr<const Nvrtc>> nvrtc();
 

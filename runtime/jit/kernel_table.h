@@ -19,6 +19,7 @@ struct Kernel {
   KernelSpec spec;
   std::string label;
   CUfunction function = nullptr;
+  int dynamic_shared = 0;  // bytes that a launch asks for
   KernelResources resources;
   std::string log;
 };

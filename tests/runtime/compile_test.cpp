@@ -1,44 +1,28 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// Every template compiles with NVRTC for every target, in every problem constant and each value of
-// every tuned one; without warnings, spills or local memory. Needs no GPU and no driver.
+// Every template compiles with NVRTC for every target that has a kernel, in all or a sample of its
+// specs (specs_of); without warnings, spills or local memory. Needs no GPU and no driver.
 #include <gtest/gtest.h>
 
 #include "runtime/jit/family.h"
 #include "runtime/jit/kernel_image.h"
 #include "runtime/jit/nvrtc.h"
 #include "runtime/jit/template_library.h"
+#include "tests/runtime/spec_sample.h"
 
 namespace nibble {
 namespace {
 
-// All combinations of the problem's constants with the tuned ones at their default, then each other
-// value of a tuned constant alone.
+// Families of few combinations: all of them. Others: each two values of any two constants on
+// sm_100a, each value elsewhere.
 std::vector<KernelSpec> specs_of(const Family& family, const Arch& arch) {
-  std::vector<KernelSpec> specs{default_spec(family, arch)};
-  for (size_t i = 0; i < family.constants.size(); ++i) {
-    const Constant& constant = family.constants[i];
-    if (constant.origin != Constant::Origin::kProblem) continue;
-    std::vector<KernelSpec> grown;
-    for (const KernelSpec& spec : specs) {
-      for (int value : constant.values) {
-        const bool wide = constant.name == "kVectorBytes" && value == 32;
-        if (wide && (arch.features & kWideLoad) == 0) continue;
-        grown.push_back(spec);
-        grown.back().values[i] = value;
-      }
-    }
-    specs = std::move(grown);
+  constexpr size_t kManyCombinations = 300;
+  if (find_variant(default_spec(family, arch)) == nullptr) return {};
+  if (test::problem_combinations(family) <= kManyCombinations) {
+    return test::every_spec(family, arch);
   }
-  for (size_t i = 0; i < family.constants.size(); ++i) {
-    const Constant& constant = family.constants[i];
-    if (constant.origin != Constant::Origin::kTuned) continue;
-    for (int value : constant.values.subspan(1)) {
-      specs.push_back(default_spec(family, arch));
-      specs.back().values[i] = value;
-    }
-  }
-  return specs;
+  if (arch.name == "sm_100a") return test::pair_sample(family, arch).specs;
+  return test::value_sample(family, arch);
 }
 
 class Compile : public testing::TestWithParam<std::string_view> {};

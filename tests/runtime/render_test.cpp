@@ -3,6 +3,7 @@
 // Families as data: specs, labels and rendered sources.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <regex>
 #include <set>
 
@@ -47,6 +48,7 @@ TEST(Render, LabelIsTheFirstLine) {
   for (const Family* each : all_families()) {
     for (const Arch& arch : all_archs()) {
       const KernelSpec spec = default_spec(*each, arch);
+      if (find_variant(spec) == nullptr) continue;
       EXPECT_TRUE(render(spec).starts_with("// " + label(spec) + "\n"));
     }
   }
@@ -103,7 +105,9 @@ TEST(TemplateLibrary, ClosureHoldsEachIncludeOnce) {
         EXPECT_EQ((*from_library)[i].name, (*from_folder)[i].name);
         EXPECT_EQ((*from_library)[i].text, (*from_folder)[i].text);
       }
-      EXPECT_TRUE(names.count("params/quantize.h"));
+      EXPECT_EQ(std::count_if(names.begin(), names.end(),
+                              [](const std::string& name) { return name.starts_with("params/"); }),
+                1);
     }
   }
 }

@@ -34,6 +34,7 @@ struct Inspection {
   std::string log;  // NVRTC's, with ptxas' resource lines
   std::string key;  // the cache file name
   KernelResources resources;
+  int dynamic_shared_bytes = 0;  // a block, beside the static
   int64_t cubin_bytes = 0;
   double compile_seconds = 0;
 };
