@@ -3,13 +3,15 @@
 // The list of families: one line each.
 #include "runtime/families/amax.h"
 #include "runtime/families/dequantize.h"
+#include "runtime/families/gemm_spec.h"
 #include "runtime/families/quantize.h"
 #include "runtime/jit/family.h"
 
 namespace nibble {
 
 std::span<const Family* const> all_families() {
-  static constexpr const Family* kFamilies[] = {&kAmaxFamily, &kQuantizeFamily, &kDequantizeFamily};
+  static constexpr const Family* kFamilies[] = {&kAmaxFamily, &kQuantizeFamily, &kDequantizeFamily,
+                                                &kGemmTrustedFamily};
   return kFamilies;
 }
 

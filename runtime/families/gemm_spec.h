@@ -44,6 +44,10 @@ enum GemmConstant : size_t {
   kGemmConstants
 };
 
+// The rows of both families.
+std::span<const Constant> gemm_constants();
+std::span<const Constant> gemm_trusted_constants();
+
 extern const Family kGemmFamily;
 extern const Family kGemmTrustedFamily;
 

@@ -64,6 +64,10 @@ __device__ void activate_run(float (&value)[kCount]) {
   }
 }
 
+// A Config without kUser has no Epilogue.
+template <class Config>
+constexpr bool kHasUser = requires { requires Config::kUser != 0; };
+
 // value = user(value, row, column of D). Not called beyond D: it may read by row and column.
 template <class Config, int kCount, bool kDown>
 __device__ void call_user(const GemmEpilogueParams& params, int64_t row, int64_t column, int count,
@@ -105,7 +109,7 @@ __device__ void finish(const GemmEpilogueParams& params, float alpha, int64_t ba
         params.residual, params.m, d_column<Config>(params.n), batch, row, out_column,
         [&](int i, float residual) { value[i] = __fadd_rn(value[i], residual); });
   }
-  if constexpr (Config::kUser) {
+  if constexpr (kHasUser<Config>) {
     const int count = count_in_d<Config, kOut, kDown>(params, row, out_column);
     call_user<Config, kCount, kDown>(params, row, out_column, count, value);
   }
