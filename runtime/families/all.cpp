@@ -11,7 +11,7 @@ namespace nibble {
 
 std::span<const Family* const> all_families() {
   static constexpr const Family* kFamilies[] = {&kAmaxFamily, &kQuantizeFamily, &kDequantizeFamily,
-                                                &kGemmTrustedFamily};
+                                                &kGemmFamily, &kGemmTrustedFamily};
   return kFamilies;
 }
 

@@ -74,12 +74,12 @@ GemmTiling gemm_tiling(const GemmShape& shape, const GemmConfig& config);
 GemmLayout layout_of(const GemmShape& shape, const GemmConfig& config);
 GemmLayout layout_of(const KernelSpec& spec);  // of the gemm family
 
-// A split k: kGemmSplitCounterBytes of counters, one a tile of a thread block, then
-// [tiles of a thread block][split][128][tile_n] floats. The counters lie first and are as many for
-// every problem, so that partial sums of one problem never stand where another expects zeros. 0
+// A split k: kGemmSplitCounterBytes of counters, one an epilogue warp of a thread block's tile,
+// then [tiles of a thread block][split][128][tile_n] floats. The counters lie first and are as many
+// for every problem, so that partial sums of one problem never stand where another expects zeros. 0
 // where k is not split.
 inline constexpr int64_t kGemmSplitTiles = 4096;
-inline constexpr int64_t kGemmSplitCounterBytes = kGemmSplitTiles * 4;
+inline constexpr int64_t kGemmSplitCounterBytes = kGemmSplitTiles * kGemmEpilogueWarps * 4;
 int64_t workspace_bytes(const GemmShape& shape, const GemmConfig& config);
 
 // Empty, or the rule that a complete configuration breaks: "tile_n = 48: must be 8, 16, ...".

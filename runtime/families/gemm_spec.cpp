@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "runtime/families/gemm_config.h"
+
 namespace nibble {
 
 namespace {
@@ -29,17 +31,7 @@ constexpr std::string_view kActivationNames[] = {"none",      "relu",     "squar
 constexpr int kVectors[] = {16, 0};
 
 constexpr int kTrustedThreads[] = {128};
-constexpr int kThreads[] = {256};
-constexpr int kCtaGroups[] = {1, 2};
-constexpr int kTileColumns[] = {128, 256, 192, 64, 32, 16, 8};
-constexpr int kTileBytes[] = {128, 256};
-constexpr int kClusters[] = {1, 2, 4};
-constexpr int kStages[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-constexpr int kAccumulators[] = {2, 1};
-constexpr int kRasters[] = {8, 1, 2, 4, 16};
-constexpr int kSplits[] = {1, 2, 3, 4, 8, 16};
-constexpr int kEpilogueColumns[] = {32, 64, 16, 8};
-constexpr int kSchedulers[] = {0, 1};
+constexpr int kThreads[] = {224};
 constexpr std::string_view kSchedulerNames[] = {"static", "cluster"};
 
 // clang-format off: a constant a row
@@ -81,38 +73,53 @@ constexpr std::array<Constant, kGemmConstants> constants_of(std::span<const int>
        Origin::kProblem,
        kFlags,
        {}},
-      {"kCtaGroup", "cta_group", "thread blocks that share an MMA", Origin::kTuned, kCtaGroups, {}},
-      {"kTileN", "tile_n", "columns of a tile", Origin::kTuned, kTileColumns, {}},
-      {"kTileK", "tile_k", "bytes of k of a stage", Origin::kTuned, kTileBytes, {}},
+      {"kCtaGroup",
+       "cta_group",
+       "thread blocks that share an MMA",
+       Origin::kTuned,
+       kGemmCtaGroupValues,
+       {}},
+      {"kTileN", "tile_n", "columns of a tile", Origin::kTuned, kGemmTileNValues, {}},
+      {"kTileK", "tile_k", "bytes of k of a stage", Origin::kTuned, kGemmTileKValues, {}},
       {"kClusterM",
        "cluster_m",
        "thread blocks of a cluster along m",
        Origin::kTuned,
-       kClusters,
+       kGemmClusterMValues,
        {}},
       {"kClusterN",
        "cluster_n",
        "thread blocks of a cluster along n",
        Origin::kTuned,
-       kClusters,
+       kGemmClusterNValues,
        {}},
-      {"kStages", "stages", "of the ring in shared memory", Origin::kTuned, kStages, {}},
+      {"kStages", "stages", "of the ring in shared memory", Origin::kTuned, kGemmStagesValues, {}},
       {"kAccumulators",
        "accumulators",
        "tiles in tensor memory",
        Origin::kTuned,
-       kAccumulators,
+       kGemmAccumulatorsValues,
        {}},
-      {"kRaster", "raster", "rows of tiles that are walked together", Origin::kTuned, kRasters, {}},
-      {"kSplit", "split", "parts of k that are computed apart", Origin::kTuned, kSplits, {}},
+      {"kRaster",
+       "raster",
+       "rows of tiles that are walked together",
+       Origin::kTuned,
+       kGemmRasterValues,
+       {}},
+      {"kSplit",
+       "split",
+       "parts of k that are computed apart",
+       Origin::kTuned,
+       kGemmSplitValues,
+       {}},
       {"kEpilogueColumns",
        "epilogue_columns",
        "columns that the epilogue takes at a time",
        Origin::kTuned,
-       kEpilogueColumns,
+       kGemmEpilogueColumnsValues,
        {}},
       {"kScheduler", "scheduler", "where a thread block's next tile is from", Origin::kTuned,
-       kSchedulers, kSchedulerNames},
+       kGemmSchedulerValues, kSchedulerNames},
   }};
 }
 // clang-format on

@@ -65,6 +65,8 @@ constexpr int kGemmScaleTileColumns = 4;   // of tensor memory, once copied ther
 constexpr int kGemmBarrierBytes =
     1024;  // barriers, the scheduler's answers, tensor memory's address
 constexpr int kGemmTensorColumns = 512;  // of an SM
+constexpr int kGemmSharedOfSm = 228 * 1024;
+constexpr int kGemmSharedReserved = 1024;  // of it, for each thread block
 constexpr int kGemmEpilogueWarps = 4;
 constexpr int kGemmStagingBuffers = 2;  // one is stored while the other is written
 
@@ -149,6 +151,11 @@ NIBBLE_HOST_DEVICE constexpr GemmLayout gemm_layout(const GemmTiling& tiling) {
   GemmLayout layout{};
   gemm_shared_layout(tiling, layout);
   gemm_tensor_layout(tiling, layout);
+  // No more thread blocks on an SM than its tensor memory serves: one that waits for columns that
+  // another holds could keep its pair, and that the other's, from going on.
+  const int blocks = kGemmTensorColumns / layout.tensor_columns;
+  const int least = kGemmSharedOfSm / (blocks + 1) - kGemmSharedReserved + 16;
+  if (blocks > 0 && layout.shared_bytes < least) layout.shared_bytes = gemm_round_up(least, 16);
   return layout;
 }
 

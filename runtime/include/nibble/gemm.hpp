@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Matrix multiplication of quantised operands: D = epilogue(alpha * A x B^T + beta * C).
 //
-// A is [batch, m, k], B is [batch, n, k], both with k contiguous; C and D are [batch, m, n], row-major.
-// On GPUs with fifth-generation tensor cores (sm_100a, sm_103a) a kernel is generated for the request;
-// on others a plain CUDA-core kernel answers (GemmKernel::kTrusted), correct and slow.
-// The order of operations and roundings is the numerics contract of templates/README.md.
+// A is [batch, m, k], B is [batch, n, k], both with k contiguous; C and D are [batch, m, n],
+// row-major. On GPUs with fifth-generation tensor cores (sm_100a, sm_103a) a kernel is generated
+// for the request; on others a plain CUDA-core kernel answers (GemmKernel::kTrusted), correct and
+// slow. The order of operations and roundings is the numerics contract of templates/README.md.
 #pragma once
 
 #include <cstdint>
@@ -31,18 +31,19 @@ enum class OperandFormat : int {
 std::string_view format_name(OperandFormat format);  // "nvfp4"
 // Bytes of one row of k elements: k rounded up to a whole byte.
 int64_t operand_row_bytes(OperandFormat format, int64_t k);
-// Bytes of the block scales of [rows, k] in the 128x4 layout, padding included; 0 where there are none.
+// Bytes of the block scales of [rows, k] in the 128x4 layout, padding included; 0 where there are
+// none.
 int64_t operand_scale_bytes(OperandFormat format, int64_t rows, int64_t k);
 
 // [batch, rows, k] in device memory; not owned. Strides in bytes.
 struct GemmOperand {
-  DevicePointer data = 0;          // 16-byte aligned; of an odd k, the last half byte of a row is 0
-  DevicePointer scales = 0;        // kNvfp4, kMxfp4, kMxfp8: the 128x4 layout (ScaleLayout::k128x4),
-                                   // 16-byte aligned, its padding 0
-  DevicePointer amax = 0;          // kNvfp4: see GemmRequest::alpha
-  DevicePointer scale = 0;         // kFp8: the same
-  int64_t row_stride = 0;          // a multiple of 16; 0: operand_row_bytes()
-  int64_t batch_stride = 0;        // a multiple of 16; 0: rows x row_stride
+  DevicePointer data = 0;    // 16-byte aligned; of an odd k, the last half byte of a row is 0
+  DevicePointer scales = 0;  // kNvfp4, kMxfp4, kMxfp8: the 128x4 layout (ScaleLayout::k128x4),
+                             // 16-byte aligned, its padding 0
+  DevicePointer amax = 0;    // kNvfp4: see GemmRequest::alpha
+  DevicePointer scale = 0;   // kFp8: the same
+  int64_t row_stride = 0;    // a multiple of 16; 0: operand_row_bytes()
+  int64_t batch_stride = 0;  // a multiple of 16; 0: rows x row_stride
   int64_t scale_batch_stride = 0;  // a multiple of 16; 0: operand_scale_bytes()
 };
 
@@ -112,7 +113,8 @@ struct GemmEpilogue {
   DevicePointer bias = 0;
   DataType bias_type = DataType::kF32;
   // 2. value = activation(value); gated: columns 2j and 2j + 1 of the product make column j of D,
-  //    activation(value[2j]) * value[2j + 1]. n must be even, D has n / 2 columns (SwiGLU: kSilu, GeGLU: kGelu*)
+  //    activation(value[2j]) * value[2j + 1]. n must be even, D has n / 2 columns (SwiGLU: kSilu,
+  //    GeGLU: kGelu*)
   Activation activation = Activation::kNone;
   bool gated = false;
   // 3. value += residual, of D's shape
@@ -123,8 +125,8 @@ struct GemmEpilogue {
   int64_t user_argument_bytes = 0;
 };
 
-// How a kernel works; any legal configuration gives the same bits, but for `split`, which changes the
-// order of summation. 0 or empty members: chosen by the cost model.
+// How a kernel works; any legal configuration gives the same bits, but for `split`, which changes
+// the order of summation. 0 or empty members: chosen by the cost model.
 struct GemmConfig {
   int cta_group = 0;         // thread blocks that share an MMA: 1 (tile of 128 rows) or 2 (256)
   int tile_n = 0;            // columns of a tile: 8, 16, 32, 64, 128, 192, 256
@@ -162,8 +164,8 @@ struct GemmRequest {
 
   GemmKernel kernel = GemmKernel::kAuto;
   GemmConfig config;
-  // Device memory for partial sums of a split k, 256-byte aligned, zero before its first use and left zero:
-  // gemm_workspace_bytes(). Without one k is not split.
+  // Device memory for partial sums of a split k, 256-byte aligned, zero before its first use and
+  // left zero: gemm_workspace_bytes(). Without one k is not split.
   DevicePointer workspace = 0;
   int64_t workspace_bytes = 0;
   // Programmatic dependent launch: may begin before the kernel ahead of it in the stream has ended;
@@ -179,8 +181,9 @@ Status gemm(Context& context, const GemmRequest& request);
 // Bytes that GemmRequest::workspace must have for the configuration that would be chosen with one.
 Result<int64_t> gemm_workspace_bytes(Context& context, const GemmRequest& request);
 
-// The kernel for requests of one kind (format, types, epilogue, alignment, configuration), made ahead of its
-// launches. launch() allocates nothing, takes no lock and compiles nothing. Copies are cheap. Thread-safe.
+// The kernel for requests of one kind (format, types, epilogue, alignment, configuration), made
+// ahead of its launches. launch() allocates nothing, takes no lock and compiles nothing. Copies are
+// cheap. Thread-safe.
 class GemmPlan {
  public:
   // The pointers of `request` may be null here; their alignment is taken as 16 bytes then.

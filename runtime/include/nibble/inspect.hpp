@@ -11,6 +11,7 @@
 #include "nibble/amax.hpp"
 #include "nibble/context.hpp"
 #include "nibble/dequantize.hpp"
+#include "nibble/gemm.hpp"
 #include "nibble/quantize.hpp"
 #include "nibble/status.hpp"
 
@@ -43,5 +44,6 @@ struct Inspection {
 Result<Inspection> inspect(Context& context, const AmaxRequest& request);
 Result<Inspection> inspect(Context& context, const QuantizeRequest& request);
 Result<Inspection> inspect(Context& context, const DequantizeRequest& request);
+Result<Inspection> inspect(Context& context, const GemmRequest& request);
 
 }  // namespace nibble
