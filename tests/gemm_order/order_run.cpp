@@ -162,7 +162,9 @@ Outcome run_in_all_orders(const OrderCase& order_case, const std::string& templa
     dup2(fileno(messages), STDERR_FILENO);
     // A launch that does not end is a fault too, long before the test's own limit.
     setenv("NIBBLE_EMULATOR_LIMIT", "40000000", 1);
-    setenv("NIBBLE_EMULATOR_CHECK", "order,tensor-fences,uninitialized", 1);
+    setenv("NIBBLE_EMULATOR_CHECK", "order,tensor-fences,tensor-waits,uninitialized", 1);
+    // Two clusters of four: each computes many tiles.
+    setenv("NIBBLE_EMULATOR_MULTIPROCESSORS", "8", 1);
     setenv("NIBBLE_EMULATOR_SEED", "1", 1);
     setenv("NIBBLE_EMULATOR_SEEDS", std::to_string(seeds).c_str(), 1);
     const int code = multiply(order_case, templates);

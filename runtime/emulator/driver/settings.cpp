@@ -15,6 +15,7 @@ namespace {
 constexpr std::string_view kDefaultDevices = "sm_100a,sm_103a,sm_90a,sm_120a";
 constexpr uint64_t kMaxThreads = 1024;
 constexpr uint64_t kMaxSeeds = 1'000'000;
+constexpr uint64_t kMaxMultiprocessors = 1024;
 
 std::string_view variable(const char* name) {
   const char* const value = std::getenv(name);
@@ -74,19 +75,29 @@ void read_counters(EnvironmentSettings& result) {
   result.machine.trace = !result.trace_file.empty();
 }
 
-EnvironmentSettings read_environment() {
-  EnvironmentSettings result;
+void read_devices(EnvironmentSettings& result) {
+  uint32_t multiprocessors = 0;
+  number("NIBBLE_EMULATOR_MULTIPROCESSORS", kMaxMultiprocessors, multiprocessors, result.error);
   const std::string_view devices = variable("NIBBLE_EMULATOR_DEVICES");
   for (const std::string_view target : split(devices.empty() ? kDefaultDevices : devices)) {
-    const DeviceModel* const model = find_model(target);
+    const DeviceModel* model = find_model(target);
     if (model == nullptr) {
       result.error = "NIBBLE_EMULATOR_DEVICES: '" + std::string(target) +
                      "' is no target that the emulator knows; the default is " +
                      std::string(kDefaultDevices);
-    } else {
-      result.devices.push_back(model);
+      continue;
     }
+    if (multiprocessors != 0) {
+      model = &result.models.emplace_back(*model);
+      result.models.back().multiprocessors = multiprocessors;
+    }
+    result.devices.push_back(model);
   }
+}
+
+EnvironmentSettings read_environment() {
+  EnvironmentSettings result;
+  read_devices(result);
   number("NIBBLE_EMULATOR_THREADS", kMaxThreads, result.machine.threads, result.error);
   number("NIBBLE_EMULATOR_SEED", ~uint64_t{0}, result.machine.seed, result.error);
   number("NIBBLE_EMULATOR_LIMIT", ~uint64_t{0}, result.machine.max_instructions, result.error);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the environment sets of the emulator, read once.
 //   NIBBLE_EMULATOR_DEVICES   targets of the devices, comma-separated; ordinals in that order
+//   NIBBLE_EMULATOR_MULTIPROCESSORS  of each device; 0 or unset: as many as the GPU has
 //   NIBBLE_EMULATOR_THREADS   host threads that run blocks; 0 or unset: one a core
 //   NIBBLE_EMULATOR_CHECK     comma-separated: "order" ends launches with races and missing waits,
 //                             which are only reported else, "no-order" does not look for them,
@@ -17,6 +18,7 @@
 //   NIBBLE_EMULATOR_QUIET     1: prints no reports
 #pragma once
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,7 @@ namespace nibble::emulator::driver {
 
 struct EnvironmentSettings {
   std::vector<const DeviceModel*> devices;
+  std::deque<DeviceModel> models;  // of devices that are unlike the GPU: their addresses last
   Settings machine;
   std::string counters_file, trace_file;  // empty: none
   bool quiet = false;
