@@ -67,9 +67,7 @@ class ExactSum {
  private:
   static constexpr int kPoint = 640;
 
-  bool bit(int i) const {
-    return (limbs_[static_cast<size_t>(i / 32)] >> (i % 32) & 1) != 0;
-  }
+  bool bit(int i) const { return (limbs_[static_cast<size_t>(i / 32)] >> (i % 32) & 1) != 0; }
   // Leaves 32 bits in each limb; true when the number is negative, and the last limb with it.
   bool spread() {
     for (size_t i = 0; i + 1 < limbs_.size(); ++i) {
@@ -138,8 +136,8 @@ float trusted_sum(const Operand& a, int64_t row, const Operand& b, int64_t colum
 double trusted_bound(const Operand& a, int64_t row, const Operand& b, int64_t column) {
   double magnitudes = 0;
   for (int64_t i = 0; i < a.k; ++i) {
-    magnitudes += std::fabs(a.element(row, i) * b.element(column, i) *
-                            block_scale(a, row, b, column, i));
+    magnitudes +=
+        std::fabs(a.element(row, i) * b.element(column, i) * block_scale(a, row, b, column, i));
   }
   return std::ldexp(static_cast<double>(a.k) * magnitudes, -53) * 1.01;
 }

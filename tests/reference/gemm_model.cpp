@@ -90,7 +90,8 @@ float cut(double value) {
                      : std::numeric_limits<float>::infinity();
   }
   auto result = static_cast<float>(value);
-  if (std::fabs(static_cast<double>(result)) > std::fabs(value)) result = std::nextafterf(result, 0);
+  if (std::fabs(static_cast<double>(result)) > std::fabs(value))
+    result = std::nextafterf(result, 0);
   return result == 0 ? 0.0f : result;
 }
 
@@ -162,8 +163,7 @@ class Mma {
 
 }  // namespace
 
-std::vector<float> tensor_sums(const Operand& a, const Operand& b,
-                               std::span<const int64_t> parts) {
+std::vector<float> tensor_sums(const Operand& a, const Operand& b, std::span<const int64_t> parts) {
   const ModelFormat model = model_format(a.format);
   const int block = scaled_elements(a.format);
   const Rows of_a = rows_of(a, model), of_b = rows_of(b, model);
