@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <iosfwd>
+#include <nibble/gemm.hpp>
 
 #include "tests/families/device_test.h"
 
