@@ -7,6 +7,7 @@
 #include "runtime/driver/current_context.h"
 #include "runtime/driver/device.h"
 #include "runtime/jit/kernel_pool.h"
+#include "runtime/jit/user_source.h"
 
 namespace nibble {
 
@@ -17,6 +18,7 @@ struct ContextState {
   OpenedDevice device;
   Log log;
   KernelPool pool;
+  UserSources user_sources;
 
   // kNoDevice for a context that only compiles.
   Status require_device() const;

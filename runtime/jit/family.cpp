@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/jit/family.h"
 
+#include "runtime/jit/user_source.h"
+
 namespace nibble {
 
 static_assert(kMaxConstants % 2 == 0, "the hash takes values two at a time");
@@ -12,6 +14,7 @@ uint64_t KernelSpec::hash() const {
   auto mix = [&](uint64_t word) { h = (h ^ word) * 0x100000001b3u; };
   mix(reinterpret_cast<uintptr_t>(family));
   mix(reinterpret_cast<uintptr_t>(arch));
+  mix(reinterpret_cast<uintptr_t>(source));
   const size_t count = family == nullptr ? 0 : family->constants.size();
   for (size_t i = 0; i < count; i += 2) {
     mix(static_cast<uint32_t>(values[i]) |
@@ -62,15 +65,23 @@ std::string label(const KernelSpec& spec) {
     text += value < constant.value_names.size() ? std::string(constant.value_names[value])
                                                 : std::to_string(spec.values[i]);
   }
+  if (spec.source != nullptr) text += " user=" + spec.source->digest.substr(0, 8);
   return text;
 }
 
 std::string render(const KernelSpec& spec) {
   const Family& family = *spec.family;
-  std::string text = "// " + label(spec) + "\nstruct Config {\n";
+  std::string text = "// " + label(spec) + "\n";
+  if (spec.source != nullptr) text += "#include \"" + std::string(kUserSourceName) + "\"\n";
+  text += "struct Config {\n";
   for (size_t i = 0; i < family.constants.size(); ++i) {
     text += "  static constexpr int " + std::string(family.constants[i].name) + " = " +
             std::to_string(spec.values[i]) + ";\n";
+  }
+  if (family.takes_epilogue) {
+    const bool user = spec.source != nullptr;
+    text += "  static constexpr int kUser = " + std::string(user ? "1" : "0") + ";\n";
+    if (user) text += "  using Epilogue = ::Epilogue;\n";
   }
   text += "};\n#include \"" + std::string(find_variant(spec)->include) + "\"\n";
   text += "extern \"C\" __global__ __launch_bounds__(Config::kThreads) void kernel(\n";

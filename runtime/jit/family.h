@@ -35,6 +35,7 @@ struct Variant {
 };
 
 struct KernelSpec;
+struct UserSource;
 
 struct Family {
   std::string_view name;         // "quantize": also the device function, nibble::quantize<Config>
@@ -47,6 +48,8 @@ struct Family {
   // Whether these values can stand together on the spec's target. Null: any can. The default spec
   // of a target that has a variant is legal.
   bool (*legal)(const KernelSpec& spec) = nullptr;
+  // Whether Config says if there is a user's epilogue: kUser, and Epilogue where it is 1.
+  bool takes_epilogue = false;
 };
 
 // Every family, for tests, benchmarks and the tuner.
@@ -59,6 +62,8 @@ struct KernelSpec {
   const Family* family = nullptr;
   const Arch* arch = nullptr;
   std::array<int32_t, kMaxConstants> values{};  // by the family's constants; unused: 0
+  // A user's epilogue, of UserSources: equal texts have equal addresses. Null: none.
+  const UserSource* source = nullptr;
 
   bool operator==(const KernelSpec&) const = default;
   uint64_t hash() const;  // of the family's constants: there are far fewer than kMaxConstants
@@ -73,11 +78,12 @@ const Variant* find_variant(const KernelSpec& spec);
 bool is_legal(const KernelSpec& spec);
 int dynamic_shared_bytes(const KernelSpec& spec);
 
-// "quantize sm_100a input=bf16 threads=256": names the kernel in logs and benchmarks.
+// "quantize sm_100a input=bf16 threads=256": names the kernel in logs and benchmarks. A user's
+// epilogue is "user=" and the first 8 digits of its digest.
 std::string label(const KernelSpec& spec);
 
-// The translation unit: the label as a comment, Config, one include, one entry named "kernel".
-// Requires a variant.
+// The translation unit: the label as a comment, a user's epilogue, Config, one include, one entry
+// named "kernel". Requires a variant.
 std::string render(const KernelSpec& spec);
 
 }  // namespace nibble

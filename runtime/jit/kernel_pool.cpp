@@ -7,6 +7,7 @@
 
 #include "cache/digest.h"
 #include "runtime/driver/current_context.h"
+#include "runtime/jit/user_source.h"
 #include "runtime/result.h"
 
 namespace nibble {
@@ -71,6 +72,9 @@ Result<KernelPool::Source> KernelPool::source(const KernelSpec& spec, ImageKind 
   Source source;
   source.text = render(spec);
   NIBBLE_TRY_ASSIGN(source.includes, templates_.closure(variant->include));
+  if (spec.source != nullptr) {
+    source.includes.push_back({std::string(kUserSourceName), spec.source->text});
+  }
   source.options = compile_options(*spec.arch, kind);
 
   cache::KeyText key;
@@ -120,8 +124,8 @@ Result<KernelPool::FoundImage> KernelPool::image_without_compiler(const Source& 
   return why;
 }
 
-Result<KernelPool::FoundImage> KernelPool::image(const KernelSpec& spec) {
-  NIBBLE_TRY_ASSIGN(const Source source, this->source(spec, options_.image_kind));
+Result<KernelPool::FoundImage> KernelPool::image(const KernelSpec& spec, ImageKind kind) {
+  NIBBLE_TRY_ASSIGN(const Source source, this->source(spec, kind));
   const Result<std::shared_ptr<const Nvrtc>> compiler = nvrtc();
   if (!compiler.ok()) return image_without_compiler(source, compiler.status());
   const std::string key = with_compiler(source.key_without_compiler, compiler.value()->identity());
@@ -146,13 +150,13 @@ Result<KernelPool::FoundImage> KernelPool::image(const KernelSpec& spec) {
   }
   if (auto image = deserialize(*bytes)) return FoundImage{*std::move(image), !created};
   NIBBLE_TRY_ASSIGN(KernelImage image,
-                    recompile(spec));  // an entry of another program under our key
+                    recompile(spec, kind));  // an entry of another program under our key
   return FoundImage{std::move(image), false};
 }
 
 // Compiles what the disk has an unusable entry of, and replaces that entry.
-Result<KernelImage> KernelPool::recompile(const KernelSpec& spec) {
-  NIBBLE_TRY_ASSIGN(const Source source, this->source(spec, options_.image_kind));
+Result<KernelImage> KernelPool::recompile(const KernelSpec& spec, ImageKind kind) {
+  NIBBLE_TRY_ASSIGN(const Source source, this->source(spec, kind));
   NIBBLE_TRY_ASSIGN(KernelImage image, compile(spec, source));
   NIBBLE_TRY_ASSIGN(const std::shared_ptr<const Nvrtc> compiler, nvrtc());
   store_.put(with_compiler(source.key_without_compiler, compiler->identity()), serialize(image));
@@ -215,18 +219,23 @@ Result<const Kernel*> KernelPool::load(const KernelSpec& spec, CUstream stream) 
                         "or run the request once, before the capture");
     }
   }
-  NIBBLE_TRY_ASSIGN(FoundImage found, image(spec));
+  NIBBLE_TRY_ASSIGN(FoundImage found, image(spec, options_.image_kind));
   const std::lock_guard lock(load_mutex_);
   if (const Kernel* kernel = table_.find(spec)) return kernel;
   Result<std::unique_ptr<Kernel>> kernel = load_on_device(spec, std::move(found.image));
   if (!kernel.ok() && found.from_disk) {
     options_.log(LogLevel::kWarning,
                  kernel.status().to_string() + ": the cached binary is made anew");
-    NIBBLE_TRY_ASSIGN(KernelImage fresh, recompile(spec));
+    NIBBLE_TRY_ASSIGN(KernelImage fresh, recompile(spec, options_.image_kind));
     kernel = load_on_device(spec, std::move(fresh));
   }
   if (!kernel.ok()) return kernel.status();
   return table_.insert(std::move(kernel).value());
+}
+
+Result<KernelImage> KernelPool::compiled(const KernelSpec& spec, ImageKind kind) {
+  NIBBLE_TRY_ASSIGN(FoundImage found, image(spec, kind));
+  return std::move(found.image);
 }
 
 Result<Inspection> KernelPool::inspect(const KernelSpec& spec) {

@@ -51,6 +51,8 @@ class KernelPool {
     return load(spec, stream);
   }
 
+  // The compiled bytes, from disk or compiled now; nothing is loaded.
+  Result<KernelImage> compiled(const KernelSpec& spec, ImageKind kind);
   Result<Inspection> inspect(const KernelSpec& spec);  // always compiles; touches no cache
   const CompilerInfo& compiler_info();
   Statistics statistics() const;
@@ -70,9 +72,9 @@ class KernelPool {
     KernelImage image;
     bool from_disk = false;
   };
-  Result<FoundImage> image(const KernelSpec& spec);
+  Result<FoundImage> image(const KernelSpec& spec, ImageKind kind);
   Result<FoundImage> image_without_compiler(const Source& source, const Status& why);
-  Result<KernelImage> recompile(const KernelSpec& spec);
+  Result<KernelImage> recompile(const KernelSpec& spec, ImageKind kind);
   Result<KernelImage> compile(const KernelSpec& spec, const Source& source);
   Status allow_dynamic_shared(const Kernel& kernel) const;
   Result<std::unique_ptr<Kernel>> load_on_device(const KernelSpec& spec, KernelImage image);

@@ -32,7 +32,8 @@ struct GemmEpilogueParams {
   long long d_scale_batch_stride;  // bytes
   const float* d_tensor_amax;      // NVFP4: what to quantise by
   float* d_amax;                   // kAmax: holds 0 or an earlier maximum
-  unsigned long long user[16];     // the user's Epilogue
+  // The user's Epilogue.
+  alignas(16) unsigned long long user[16];
 };
 
 // The tensor-core kernel. "Rows" are those of the MMA: with kSwapped they are the rows of B.

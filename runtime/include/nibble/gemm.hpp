@@ -92,7 +92,7 @@ enum class BiasAxis : int { kNone = 0, kColumn = 1, kRow = 2 };
 //     }
 //   };
 //
-// It becomes part of the kernel. Compiled once here, alone, so that a mistake is reported in the
+// It may include nothing, and becomes part of the kernel. Compiled once here, alone, so that a mistake is reported in the
 // user's own lines. Copies are cheap; must not outlive its context. Thread-safe.
 class UserEpilogue {
  public:
