@@ -6,6 +6,7 @@
 
 #include "runtime/families/gemm_overlap.h"
 #include "runtime/families/gemm_problem.h"
+#include "runtime/families/user_epilogue.h"
 #include "runtime/result.h"
 
 namespace nibble {
@@ -205,22 +206,6 @@ Status check_output(const GemmRequest& request, Pointers pointers) {
   return check_pointer(d.amax, 4, "d", "amax", Pointers::kOptional);
 }
 
-Status check_user(const GemmEpilogue& epilogue) {
-  const int64_t bytes = epilogue.user_argument_bytes;
-  if (bytes < 0 || bytes > 128) {
-    return invalid({"epilogue", "user_argument_bytes"}, bytes, "from 0 to 128");
-  }
-  if (bytes == 0) return {};
-  if (!epilogue.user) {
-    return invalid("epilogue.user_argument_bytes = " + std::to_string(bytes) +
-                   ": there is no epilogue.user to take them");
-  }
-  return epilogue.user_arguments != nullptr
-             ? Status()
-             : invalid("epilogue.user_arguments is null: user_argument_bytes = " +
-                       std::to_string(bytes));
-}
-
 Status check_epilogue(const GemmRequest& request, Pointers pointers) {
   const GemmEpilogue& epilogue = request.epilogue;
   if (epilogue.bias_axis != BiasAxis::kNone) {
@@ -243,7 +228,7 @@ Status check_epilogue(const GemmRequest& request, Pointers pointers) {
     NIBBLE_TRY(check_matrix(epilogue.residual, request.m, output_columns(request), request.batch,
                             "epilogue.residual", pointers));
   }
-  return check_user(epilogue);
+  return check_user_arguments(epilogue, pointers);
 }
 
 Status check_workspace(const GemmRequest& request) {

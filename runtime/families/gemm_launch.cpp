@@ -203,7 +203,8 @@ const Family kGemmFamily{"gemm",
                          gemm_constants(),
                          kVariants,
                          [](const KernelSpec& spec) { return layout_of(spec).shared_bytes; },
-                         legal};
+                         legal,
+                         true};
 
 KernelSpec gemm_spec(const GemmRequest& problem, const GemmConfig& config, const Arch& arch) {
   KernelSpec spec = default_spec(kGemmFamily, arch);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "runtime/families/gemm_spec.h"
+#include "runtime/families/user_epilogue.h"
 
 namespace nibble {
 
@@ -191,6 +192,7 @@ void set_problem(KernelSpec& spec, const GemmRequest& request) {
       epilogue.residual.data == 0 ? 0 : 1 + static_cast<int>(epilogue.residual.type);
   values[kGemmAmax] = request.d.amax == 0 ? 0 : 1;
   values[kGemmVectorBytes] = gemm_vector_bytes(request);
+  spec.source = UserEpilogueAccess::source(epilogue.user);
 }
 
 GemmEpilogueParams epilogue_params(const GemmRequest& request) {
@@ -214,7 +216,7 @@ GemmEpilogueParams epilogue_params(const GemmRequest& request) {
   params.d_scale_batch_stride = d.scale_batch_stride;
   params.d_tensor_amax = reinterpret_cast<const float*>(d.tensor_amax);
   params.d_amax = reinterpret_cast<float*>(d.amax);
-  if (epilogue.user_argument_bytes > 0) {
+  if (epilogue.user_arguments != nullptr) {
     std::memcpy(params.user, epilogue.user_arguments,
                 static_cast<size_t>(epilogue.user_argument_bytes));
   }

@@ -37,7 +37,7 @@ Status check(const GemmRequest& request, Pointers pointers);
 // The bytes of one access to rows of C, bias, residual and D: 16 where all are aligned to that,
 // else 0: single elements. FP4 codes are stored by 8 bytes and do not count.
 int gemm_vector_bytes(const GemmRequest& request);
-// Sets the constants from kGemmFormat to kGemmVectorBytes.
+// Sets the constants from kGemmFormat to kGemmVectorBytes, and the user's epilogue.
 void set_problem(KernelSpec& spec, const GemmRequest& request);
 
 GemmEpilogueParams epilogue_params(const GemmRequest& request);

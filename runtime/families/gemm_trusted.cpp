@@ -54,8 +54,13 @@ GemmTrustedParams params_of(const GemmRequest& request) {
 
 }  // namespace
 
-const Family kGemmTrustedFamily{"gemm_trusted", "GemmTrustedParams", gemm_trusted_constants(),
-                                kVariants};
+const Family kGemmTrustedFamily{"gemm_trusted",
+                                "GemmTrustedParams",
+                                gemm_trusted_constants(),
+                                kVariants,
+                                nullptr,
+                                nullptr,
+                                true};
 
 KernelSpec gemm_trusted_spec(const GemmRequest& request, const Arch& arch) {
   KernelSpec spec = default_spec(kGemmTrustedFamily, arch);

@@ -17,20 +17,20 @@ Result<UserEpilogue> UserEpilogue::create(Context& context, std::string_view sou
   });
 }
 
-Status check_user_arguments(const GemmEpilogue& epilogue, bool pointers_required) {
+Status check_user_arguments(const GemmEpilogue& epilogue, Pointers pointers) {
   const UserSource* source = UserEpilogueAccess::source(epilogue.user);
+  const int64_t bytes = epilogue.user_argument_bytes;
+  const bool given = epilogue.user_arguments != nullptr;
   if (source == nullptr) {
-    if (epilogue.user_argument_bytes == 0) return {};
-    return {Code::kInvalidArgument,
-            "epilogue.user_argument_bytes = " + std::to_string(epilogue.user_argument_bytes) +
-                ": must be 0 without epilogue.user"};
+    if (bytes == 0) return {};
+    return {Code::kInvalidArgument, "epilogue.user_argument_bytes = " + std::to_string(bytes) +
+                                        ": there is no epilogue.user to take them"};
   }
-  if (!pointers_required && epilogue.user_arguments == nullptr) return {};
-  NIBBLE_TRY(check_argument_bytes(*source, epilogue.user_argument_bytes));
-  if (epilogue.user_argument_bytes == 0 || epilogue.user_arguments != nullptr) return {};
-  return {Code::kInvalidArgument, "epilogue.user_arguments is null: must be the " +
-                                      std::to_string(source->argument_bytes) +
-                                      " bytes of struct Epilogue"};
+  if (pointers == Pointers::kOptional && !given) return {};
+  NIBBLE_TRY(check_argument_bytes(*source, bytes));
+  if (bytes == 0 || given) return {};
+  return {Code::kInvalidArgument,
+          "epilogue.user_arguments is null: user_argument_bytes = " + std::to_string(bytes)};
 }
 
 }  // namespace nibble

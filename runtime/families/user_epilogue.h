@@ -4,6 +4,7 @@
 #pragma once
 
 #include "nibble/gemm.hpp"
+#include "runtime/families/tile.h"
 #include "runtime/jit/user_source.h"
 
 namespace nibble {
@@ -12,8 +13,7 @@ struct UserEpilogueAccess {
   static const UserSource* source(const UserEpilogue& epilogue) { return epilogue.source_; }
 };
 
-// Arguments where there is no user's epilogue, or not those that it has; the error names the rule.
-// `pointers_required`: the arguments themselves must be there too.
-Status check_user_arguments(const GemmEpilogue& epilogue, bool pointers_required);
+// Refuses arguments where there is no user's epilogue to take them, and others than it has.
+Status check_user_arguments(const GemmEpilogue& epilogue, Pointers pointers);
 
 }  // namespace nibble

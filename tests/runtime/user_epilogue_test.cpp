@@ -163,17 +163,18 @@ TEST_F(UserEpilogueTest, ArgumentsMustHaveTheStructsSize) {
   Context context = create();
   GemmEpilogue epilogue;
   const float arguments[2] = {0, 1};
-  EXPECT_TRUE(check_user_arguments(epilogue, true).ok());
+  EXPECT_TRUE(check_user_arguments(epilogue, Pointers::kRequired).ok());
   epilogue.user_argument_bytes = 8;
-  EXPECT_NE(check_user_arguments(epilogue, true).message().find("must be 0 without"),
+  EXPECT_NE(check_user_arguments(epilogue, Pointers::kRequired).message().find("no epilogue.user"),
             std::string::npos);
   epilogue.user = UserEpilogue::create(context, kClamp).value();
-  EXPECT_NE(check_user_arguments(epilogue, true).message().find("is null"), std::string::npos);
-  EXPECT_TRUE(check_user_arguments(epilogue, false).ok());
+  EXPECT_NE(check_user_arguments(epilogue, Pointers::kRequired).message().find("is null"),
+            std::string::npos);
+  EXPECT_TRUE(check_user_arguments(epilogue, Pointers::kOptional).ok());
   epilogue.user_arguments = arguments;
-  EXPECT_TRUE(check_user_arguments(epilogue, true).ok());
+  EXPECT_TRUE(check_user_arguments(epilogue, Pointers::kRequired).ok());
   epilogue.user_argument_bytes = 12;
-  const Status status = check_user_arguments(epilogue, true);
+  const Status status = check_user_arguments(epilogue, Pointers::kRequired);
   EXPECT_EQ(status.code(), Code::kInvalidArgument);
   EXPECT_NE(status.message().find("= 12: must be sizeof(Epilogue) = 8"), std::string::npos)
       << status.message();
@@ -184,7 +185,7 @@ TEST_F(UserEpilogueTest, ArgumentsMustHaveTheStructsSize) {
                       .value();
   epilogue.user_arguments = nullptr;
   epilogue.user_argument_bytes = 0;
-  EXPECT_TRUE(check_user_arguments(epilogue, true).ok());
+  EXPECT_TRUE(check_user_arguments(epilogue, Pointers::kRequired).ok());
 }
 
 TEST_F(UserEpilogueTest, IsPartOfSourceLabelAndHash) {
