@@ -44,12 +44,16 @@ double row_bytes(const GemmShape& shape) {
   return static_cast<double>(shape.k) * gemm_element_bits(format) / 8 * (1 + scales);
 }
 
+double mma_cycles(const GemmConfig& config) {
+  const double rows = kGemmTileRows + static_cast<double>(config.tile_n) / config.cta_group;
+  return std::max(config.tile_n / 2.0, rows * model::kMmaBytes / model::kSharedBytesPerClock);
+}
+
 void count_stage(const GemmConfig& config, GemmEstimate& result) {
   const GemmLayout& layout = result.layout;
-  const double mmas = static_cast<double>(config.tile_k) / model::kMmaBytes;
   const double operands = layout.a_bytes + layout.b_bytes;
   result.copies = (layout.a_scale_bytes + layout.b_scale_bytes) / kGemmScaleTileBytes;
-  result.mma_cycles = std::max(config.tile_n / 2.0, operands / mmas / model::kSharedBytesPerClock);
+  result.mma_cycles = mma_cycles(config);
   result.shared_read_bytes = operands + layout.scale_bytes;
   result.shared_written_bytes = layout.loaded_bytes;
   const double b_sharers = static_cast<double>(config.cluster_m) / config.cta_group;
@@ -84,9 +88,7 @@ double stage_cycles(const GemmConfig& config, const GemmEstimate& result) {
   const double l2 = result.l2_bytes / model::kL2BytesPerClock;
   const double issue =
       model::kStageIssueCycles + (mmas + result.copies) * model::kInstructionIssueCycles;
-  const double latency =
-      cycles_of(model::kLoadedLatencyNanoseconds) / static_cast<double>(config.stages);
-  const double slowest = std::max({tensor, shared, l2, issue, latency});
+  const double slowest = std::max({tensor, shared, l2, issue});
   const double beyond_pair =
       std::log2(static_cast<double>(config.cluster_m * config.cluster_n) / config.cta_group);
   return slowest * (1 + model::kClusterPenalty * beyond_pair);
@@ -101,7 +103,12 @@ double kernel_cycles(const GemmConfig& config, const GemmEstimate& result) {
     const double shared = static_cast<double>(result.layout.overlap) / config.tile_n;
     each = std::max(mainloop + shared * epilogue, epilogue);
   }
-  return mainloop + epilogue + static_cast<double>(result.waves - 1) * each;
+  // The stages that are in flight arrive once a latency, across tiles too.
+  const double waves = static_cast<double>(result.waves);
+  const double loads = waves * static_cast<double>(result.steps) / config.stages - 1;
+  return std::max(mainloop + (waves - 1) * each,
+                  loads * cycles_of(model::kLoadedLatencyNanoseconds)) +
+         epilogue;
 }
 
 }  // namespace
@@ -140,6 +147,20 @@ double hbm_bytes(const GemmShape& shape, const GemmConfig& config, const GemmDev
     operands = a * (band_rows * row <= room ? 1 : sweeps) + b * (b <= room ? 1 : bands);
   }
   return static_cast<double>(shape.batch) * (operands + others);
+}
+
+double least_microseconds(const GemmShape& shape, const GemmConfig& config,
+                          const GemmDevice& device) {
+  const bool swapped = config.swapped == 1;
+  const double rows = static_cast<double>(swapped ? shape.n : shape.m);
+  const double columns = static_cast<double>(swapped ? shape.m : shape.n);
+  const double tiles = divide_up(rows, kGemmTileRows * config.cta_group) *
+                       divide_up(columns, config.tile_n) * static_cast<double>(shape.batch);
+  const double bits =
+      static_cast<double>(shape.k) * gemm_element_bits(static_cast<int>(shape.format));
+  const double mmas = divide_up(bits / 8, config.tile_k) * config.tile_k / model::kMmaBytes;
+  const double at_once = static_cast<double>(device.multiprocessors) / config.cta_group;
+  return microseconds(tiles * mmas * mma_cycles(config) / at_once);
 }
 
 GemmEstimate estimate(const GemmShape& shape, const GemmConfig& config, const GemmDevice& device) {

@@ -78,6 +78,10 @@ struct GemmEstimate {
 
 GemmEstimate estimate(const GemmShape& shape, const GemmConfig& config, const GemmDevice& device);
 
+// No configuration with this cta_group, tile_n, tile_k and swapped is faster.
+double least_microseconds(const GemmShape& shape, const GemmConfig& config,
+                          const GemmDevice& device);
+
 // hbm_bytes for a raster.
 double hbm_bytes(const GemmShape& shape, const GemmConfig& config, const GemmDevice& device);
 

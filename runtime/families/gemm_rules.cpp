@@ -14,6 +14,8 @@ bool holds(const int (&values)[kCount], int value) {
   return std::find(std::begin(values), std::end(values), value) != std::end(values);
 }
 
+}  // namespace
+
 GemmRule broken_value(const GemmConfig& config) {
   if (!holds(kGemmCtaGroupValues, config.cta_group)) return GemmRule::kCtaGroup;
   if (!holds(kGemmTileNValues, config.tile_n)) return GemmRule::kTileN;
@@ -73,24 +75,17 @@ GemmRule broken_split(const GemmShape& shape, const GemmConfig& config, const Ge
   return GemmRule::kNone;
 }
 
-}  // namespace
-
 GemmRule broken_memory(const GemmLayout& layout, const GemmDevice& device) {
   if (layout.tensor_columns > kGemmTensorColumns) return GemmRule::kTensorColumns;
   if (layout.shared_bytes > device.shared_per_block) return GemmRule::kSharedBytes;
   return GemmRule::kNone;
 }
 
-GemmRule broken_form(const GemmShape& shape, const GemmConfig& config, const GemmDevice& device) {
-  GemmRule rule = broken_tile(shape, config);
-  if (rule == GemmRule::kNone) rule = broken_epilogue(shape, config);
-  if (rule == GemmRule::kNone) rule = broken_cluster(config, device);
-  return rule;
-}
-
 GemmRule broken_rule(const GemmShape& shape, const GemmConfig& config, const GemmDevice& device) {
   GemmRule rule = broken_value(config);
-  if (rule == GemmRule::kNone) rule = broken_form(shape, config, device);
+  if (rule == GemmRule::kNone) rule = broken_tile(shape, config);
+  if (rule == GemmRule::kNone) rule = broken_cluster(config, device);
+  if (rule == GemmRule::kNone) rule = broken_epilogue(shape, config);
   if (rule == GemmRule::kNone) rule = broken_split(shape, config, gemm_tiles(shape, config));
   if (rule == GemmRule::kNone) rule = broken_memory(layout_of(shape, config), device);
   return rule;

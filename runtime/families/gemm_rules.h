@@ -27,13 +27,13 @@ enum class GemmRule {
   kNeverSwapped,
   kPairTile,
   kNarrowTile,
+  kClusterPairs,
+  kClusterSize,
+  kClusterSlices,
   kEpilogueDivides,
   kGatedColumns,
   kNvfp4Columns,
   kMxfp4Columns,
-  kClusterPairs,
-  kClusterSize,
-  kClusterSlices,
   kTooManyTiles,
   kSplitSteps,
   kSplitScheduler,
@@ -46,8 +46,12 @@ enum class GemmRule {
 
 // The first rule that a complete configuration breaks.
 GemmRule broken_rule(const GemmShape& shape, const GemmConfig& config, const GemmDevice& device);
-// Parts of it: of members that have legal values, without split and memory; of memory.
-GemmRule broken_form(const GemmShape& shape, const GemmConfig& config, const GemmDevice& device);
+// Its parts; the later ones expect that the earlier ones found nothing.
+GemmRule broken_value(const GemmConfig& config);
+GemmRule broken_tile(const GemmShape& shape, const GemmConfig& config);
+GemmRule broken_cluster(const GemmConfig& config, const GemmDevice& device);
+GemmRule broken_epilogue(const GemmShape& shape, const GemmConfig& config);
+GemmRule broken_split(const GemmShape& shape, const GemmConfig& config, const GemmTiles& tiles);
 GemmRule broken_memory(const GemmLayout& layout, const GemmDevice& device);
 
 // "tile_n = 48: must be 8, 16, 32, 64, 128, 192 or 256".
