@@ -49,7 +49,7 @@ inline constexpr int kGemmTileNValues[] = {128, 8, 16, 32, 64, 192, 256};
 inline constexpr int kGemmTileKValues[] = {128, 256};
 inline constexpr int kGemmClusterMValues[] = {1, 2, 4};
 inline constexpr int kGemmClusterNValues[] = {1, 2, 4};
-inline constexpr int kGemmStagesValues[] = {4, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12};
+inline constexpr int kGemmStagesValues[] = {4, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12};
 inline constexpr int kGemmAccumulatorsValues[] = {1, 2};
 inline constexpr int kGemmRasterValues[] = {8, 1, 2, 4, 16};
 inline constexpr int kGemmSplitValues[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
@@ -74,10 +74,10 @@ GemmTiling gemm_tiling(const GemmShape& shape, const GemmConfig& config);
 GemmLayout layout_of(const GemmShape& shape, const GemmConfig& config);
 GemmLayout layout_of(const KernelSpec& spec);  // of the gemm family
 
-// A split k: kGemmSplitCounterBytes of counters, one an epilogue warp of a thread block's tile,
-// then [tiles of a thread block][split][128][tile_n] floats. The counters lie first and are as many
-// for every problem, so that partial sums of one problem never stand where another expects zeros. 0
-// where k is not split.
+// A split k: kGemmSplitCounterBytes of counters, one for each epilogue warp of a tile, then
+// [tiles of a thread block][split][128][tile_n] floats. The counters lie first and are as many for
+// every problem, so that partial sums of one never stand where another expects zeros. 0 where k is
+// not split.
 inline constexpr int64_t kGemmSplitTiles = 4096;
 inline constexpr int64_t kGemmSplitCounterBytes = kGemmSplitTiles * kGemmEpilogueWarps * 4;
 int64_t workspace_bytes(const GemmShape& shape, const GemmConfig& config);

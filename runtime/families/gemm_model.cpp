@@ -56,10 +56,12 @@ void count_stage(const GemmConfig& config, GemmEstimate& result) {
   result.mma_cycles = mma_cycles(config);
   result.shared_read_bytes = operands + layout.scale_bytes;
   result.shared_written_bytes = layout.loaded_bytes;
-  const double b_sharers = static_cast<double>(config.cluster_m) / config.cta_group;
+  // A thread block loads its slice of what it shares: A and its scales along n, its half of B with
+  // every second, and the scales of B with all thread blocks along m.
   result.l2_bytes =
       (layout.a_bytes + layout.a_scale_bytes) / static_cast<double>(config.cluster_n) +
-      (layout.b_bytes + layout.b_scale_bytes) / b_sharers;
+      (layout.b_bytes * static_cast<double>(config.cta_group) + layout.b_scale_bytes) /
+          config.cluster_m;
 }
 
 double epilogue_cycles(const GemmShape& shape, const GemmConfig& config) {
@@ -127,8 +129,8 @@ double epilogue_column_cycles(const GemmShape& shape) {
   return cycles;
 }
 
-// A band of `raster` rows of tiles is walked over all columns, so A comes once as long as its band
-// stays in half of the L2 cache, and B once a band, or once where all of it stays.
+// A band of `raster` rows of clusters is walked over all columns, so A comes once as long as its
+// band stays in half of the L2 cache, and B once a band, or once where all of it stays.
 double hbm_bytes(const GemmShape& shape, const GemmConfig& config, const GemmDevice& device) {
   const GemmTiles tiles = gemm_tiles(shape, config);
   const double row = row_bytes(shape);

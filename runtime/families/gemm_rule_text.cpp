@@ -73,6 +73,9 @@ std::string tile_text(GemmRule rule, const GemmShape& shape, const GemmConfig& c
              number(std::min(config.tile_n, 32)) + " or more";
     case GemmRule::kGatedColumns:
       return columns + ": a gated product needs 16 or more";
+    case GemmRule::kStagedRows:
+      return columns + ": they are " + number(staged_row_bytes(shape, config)) +
+             " bytes of a row of D; a TMA store with a swizzle takes 16 to 128";
     case GemmRule::kNvfp4Columns:
       return columns + ": an NVFP4 output needs 64: four scales are one word";
     case GemmRule::kMxfp4Columns:

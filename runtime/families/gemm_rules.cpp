@@ -34,12 +34,21 @@ GemmRule broken_value(const GemmConfig& config) {
   return GemmRule::kNone;
 }
 
+int staged_row_bytes(const GemmShape& shape, const GemmConfig& config) {
+  const int columns = config.epilogue_columns / (shape.gated ? 2 : 1);
+  return columns * gemm_output_bytes(static_cast<int>(shape.output));
+}
+
 GemmRule broken_epilogue(const GemmShape& shape, const GemmConfig& config) {
   const int columns = config.epilogue_columns;
   if (config.tile_n % columns != 0 || columns < std::min(config.tile_n, 32)) {
     return GemmRule::kEpilogueDivides;
   }
   if (shape.gated && columns < 16) return GemmRule::kGatedColumns;
+  if (!shape.direct_store && config.swapped == 0) {
+    const int bytes = staged_row_bytes(shape, config);
+    if (bytes != 0 && (bytes < 16 || bytes > 128)) return GemmRule::kStagedRows;
+  }
   if (shape.output == OutputType::kNvfp4 && columns != 64) return GemmRule::kNvfp4Columns;
   if (shape.output == OutputType::kMxfp4 &&
       (config.tile_n < 64 || columns < (shape.gated ? 64 : 32))) {

@@ -32,6 +32,7 @@ enum class GemmRule {
   kClusterSlices,
   kEpilogueDivides,
   kGatedColumns,
+  kStagedRows,
   kNvfp4Columns,
   kMxfp4Columns,
   kTooManyTiles,
@@ -53,6 +54,9 @@ GemmRule broken_cluster(const GemmConfig& config, const GemmDevice& device);
 GemmRule broken_epilogue(const GemmShape& shape, const GemmConfig& config);
 GemmRule broken_split(const GemmShape& shape, const GemmConfig& config, const GemmTiles& tiles);
 GemmRule broken_memory(const GemmLayout& layout, const GemmDevice& device);
+
+// Of a row of D that the epilogue stages for TMA at a time; 0: FP4, which is stored directly.
+int staged_row_bytes(const GemmShape& shape, const GemmConfig& config);
 
 // "tile_n = 48: must be 8, 16, 32, 64, 128, 192 or 256".
 std::string rule_text(GemmRule rule, const GemmShape& shape, const GemmConfig& config,
