@@ -56,12 +56,14 @@ void count_stage(const GemmConfig& config, GemmEstimate& result) {
   result.mma_cycles = mma_cycles(config);
   result.shared_read_bytes = operands + layout.scale_bytes;
   result.shared_written_bytes = layout.loaded_bytes;
-  // A thread block loads its slice of what it shares: A and its scales along n, its half of B with
+  // Rows beyond the edge are filled with zeros, not loaded. A
+  // thread block loads its slice of what it shares: A and its scales along n, its half of B with
   // every second, and the scales of B with all thread blocks along m.
+  const double there = static_cast<double>(result.tiles.columns) /
+                       static_cast<double>(result.tiles.tiles_n * config.tile_n);
   result.l2_bytes =
       (layout.a_bytes + layout.a_scale_bytes) / static_cast<double>(config.cluster_n) +
-      (layout.b_bytes * static_cast<double>(config.cta_group) + layout.b_scale_bytes) /
-          config.cluster_m;
+      (layout.b_bytes * there * config.cta_group + layout.b_scale_bytes) / config.cluster_m;
 }
 
 double epilogue_cycles(const GemmShape& shape, const GemmConfig& config) {
@@ -193,8 +195,10 @@ GemmEstimate estimate(const GemmShape& shape, const GemmConfig& config, const Ge
                                         (mmas + result.copies) * model::kInstructionIssueCycles));
   result.latency = model::kFirstLoadNanoseconds * 1e-3 + microseconds(model::kCommitCycles);
   const double tail = microseconds(result.epilogue_cycles + split_cycles(config));
+  const double kernel = microseconds(kernel_cycles(config, result));
+  const double memory = result.hbm + tail;
   result.total =
-      result.latency + std::max(microseconds(kernel_cycles(config, result)), result.hbm + tail);
+      result.latency + std::max(kernel, memory) + model::kDisturbance * std::min(kernel, memory);
   return result;
 }
 

@@ -48,7 +48,9 @@ inline constexpr double kEpilogueChunkCycles = 120;  // epilogue_columns: loads,
 // Stores from an SM, bytes a clock [assumed].
 inline constexpr double kStoreBytesPerClock = 64;
 // Waiting for the slowest of a cluster beyond a pair, for each doubling of it [assumed].
-inline constexpr double kClusterPenalty = 0.02;
+inline constexpr double kClusterPenalty = 0.03;
+// What the faster of multiplying and loading costs the slower [assumed].
+inline constexpr double kDisturbance = 0.05;
 // Counting the parts of a split k in global memory, in nanoseconds [assumed].
 inline constexpr double kArriveNanoseconds = 1000;
 

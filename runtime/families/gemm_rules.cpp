@@ -95,8 +95,8 @@ GemmRule broken_rule(const GemmShape& shape, const GemmConfig& config, const Gem
   if (rule == GemmRule::kNone) rule = broken_tile(shape, config);
   if (rule == GemmRule::kNone) rule = broken_cluster(config, device);
   if (rule == GemmRule::kNone) rule = broken_epilogue(shape, config);
-  if (rule == GemmRule::kNone) rule = broken_split(shape, config, gemm_tiles(shape, config));
   if (rule == GemmRule::kNone) rule = broken_memory(layout_of(shape, config), device);
+  if (rule == GemmRule::kNone) rule = broken_split(shape, config, gemm_tiles(shape, config));
   return rule;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// The rules of GemmConfig by name: those of one member, then those of several, then memory.
+// The rules of GemmConfig by name, in the order in which they are asked about.
 #pragma once
 
 #include <string>
@@ -35,13 +35,13 @@ enum class GemmRule {
   kStagedRows,
   kNvfp4Columns,
   kMxfp4Columns,
+  kTensorColumns,
+  kSharedBytes,
   kTooManyTiles,
   kSplitSteps,
   kSplitScheduler,
   kSplitTiles,
   kSplitWorkspace,
-  kTensorColumns,
-  kSharedBytes,
   kNone,
 };
 
