@@ -15,6 +15,7 @@ constexpr const char* kFooter =
     "  nibble info\n"
     "  nibble quantize model.safetensors -o model-nvfp4.safetensors\n"
     "  nibble quantize model-folder -o model-folder-nvfp4\n"
+    "  nibble gemm a.npy b.npy -o d.npy\n"
     "  nibble inspect quantize --input bf16 --target sm_100a --ptx\n"
     "  nibble cache stat\n"
     "\n"
@@ -115,6 +116,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
   app.add_flag("--quiet", session.quiet, "No progress, no warnings, no table");
   add_info(app, &action);
   add_quantize(app, &action);
+  add_gemm(app, &action);
   add_inspect(app, &action);
   add_cache(app, &action);
   add_make_checkpoint(app, &action);

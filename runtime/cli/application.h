@@ -59,6 +59,7 @@ using Action = std::function<Outcome(Session&)>;
 // Each adds a command to `app`; when it is the one given, `action` gets what it does.
 void add_info(CLI::App& app, Action* action);
 void add_quantize(CLI::App& app, Action* action);
+void add_gemm(CLI::App& app, Action* action);
 void add_inspect(CLI::App& app, Action* action);
 void add_cache(CLI::App& app, Action* action);
 void add_make_checkpoint(CLI::App& app, Action* action);
