@@ -73,18 +73,23 @@ std::string render(const KernelSpec& spec) {
   const Family& family = *spec.family;
   std::string text = "// " + label(spec) + "\n";
   if (spec.source != nullptr) text += "#include \"" + std::string(kUserSourceName) + "\"\n";
-  text += "struct Config {\n";
+  text += "struct Config {\n  enum : int {\n";
   for (size_t i = 0; i < family.constants.size(); ++i) {
-    text += "  static constexpr int " + std::string(family.constants[i].name) + " = " +
-            std::to_string(spec.values[i]) + ";\n";
+    text += "    " + std::string(family.constants[i].name) + " = " +
+            std::to_string(spec.values[i]) + ",\n";
   }
   if (family.takes_epilogue) {
     const bool user = spec.source != nullptr;
-    text += "  static constexpr int kUser = " + std::string(user ? "1" : "0") + ";\n";
-    if (user) text += "  using Epilogue = ::Epilogue;\n";
+    text += "    kUser = " + std::string(user ? "1" : "0") + ",\n";
   }
+  text += "  };\n";
+  if (spec.source != nullptr) text += "  using Epilogue = ::Epilogue;\n";
   text += "};\n#include \"" + std::string(find_variant(spec)->include) + "\"\n";
-  text += "extern \"C\" __global__ __launch_bounds__(Config::kThreads) void kernel(\n";
+  // Where shared memory decides how many thread blocks fit an SM, registers are not spared for
+  // more.
+  const char* blocks = family.dynamic_shared != nullptr ? ", 1" : "";
+  text += "extern \"C\" __global__ __launch_bounds__(Config::kThreads" + std::string(blocks) +
+          ") void kernel(\n";
   text += "    const __grid_constant__ nibble::" + std::string(family.params_type) + " params) {\n";
   text += "  nibble::" + std::string(family.name) + "<Config>(params);\n}\n";
   return text;

@@ -17,6 +17,9 @@ namespace {
 // Part of every key: raise it when the meaning of an entry changes.
 constexpr int kImageFormat = 1;
 
+// What the compiler calls the source. It becomes part of symbols: short.
+std::string file_name(const KernelSpec& spec) { return std::string(spec.family->name) + ".cu"; }
+
 std::string with_compiler(const std::string& key_without_compiler, const std::string& compiler) {
   cache::KeyText key;
   key.add("kernel", key_without_compiler).add("compiler", compiler);
@@ -90,7 +93,7 @@ Result<KernelImage> KernelPool::compile(const KernelSpec& spec, const Source& so
   NIBBLE_TRY(compiler->check_target(*spec.arch));
   const auto start = std::chrono::steady_clock::now();
   Result<CompileOutput> output =
-      compiler->compile({label(spec), source.text, source.includes, source.options});
+      compiler->compile({file_name(spec), source.text, source.includes, source.options});
   const auto elapsed = std::chrono::steady_clock::now() - start;
   compiles_.fetch_add(1, std::memory_order_relaxed);
   compile_nanoseconds_.fetch_add(
@@ -243,8 +246,8 @@ Result<Inspection> KernelPool::inspect(const KernelSpec& spec) {
   NIBBLE_TRY_ASSIGN(const std::shared_ptr<const Nvrtc> compiler, nvrtc());
   NIBBLE_TRY(compiler->check_target(*spec.arch));
   const auto start = std::chrono::steady_clock::now();
-  NIBBLE_TRY_ASSIGN(CompileOutput output,
-                    compiler->compile({label(spec), source.text, source.includes, source.options}));
+  NIBBLE_TRY_ASSIGN(CompileOutput output, compiler->compile({file_name(spec), source.text,
+                                                             source.includes, source.options}));
   Inspection inspection;
   inspection.compile_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

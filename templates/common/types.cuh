@@ -16,15 +16,28 @@ using uint64_t = unsigned long long;
 using int64_t = long long;
 
 // Config::kElementType: the type of the matrix that is not NVFP4.
-constexpr int kF32 = 0;
-constexpr int kF16 = 1;
-constexpr int kBf16 = 2;
+enum : int {
+  kF32 = 0,
+  kF16 = 1,
+  kBf16 = 2,
+};
+
+// Config::kFormat: of the operands of a multiplication.
+enum : int {
+  kFormatNvfp4 = 0,
+  kFormatMxfp4 = 1,
+  kFormatMxfp8 = 2,
+  kFormatFp8 = 3,
+  kFormatBf16 = 4,
+};
 
 // Config::kScaleLayout.
-constexpr int kRowMajor = 0;  // [rows, ceil(columns / 16)]
-constexpr int k128x4 = 1;     // 512-byte tiles of 128 rows x 4 scales, padded with zeros
+enum : int {
+  kRowMajor = 0,  // [rows, ceil(columns / 16)]
+  k128x4 = 1,     // 512-byte tiles of 128 rows x 4 scales, padded with zeros
+};
 
 // Elements along a row that share one E4M3 scale.
-constexpr int kBlockSize = 16;
+enum : int { kBlockSize = 16 };
 
 }  // namespace nibble

@@ -7,11 +7,13 @@
 
 namespace nibble {
 
-constexpr int kRelu = 1;
-constexpr int kSquaredRelu = 2;
-constexpr int kGeluTanh = 3;
-constexpr int kGeluErf = 4;
-constexpr int kSilu = 5;
+enum : int {
+  kRelu = 1,
+  kSquaredRelu = 2,
+  kGeluTanh = 3,
+  kGeluErf = 4,
+  kSilu = 5,
+};
 
 // A NaN stays one.
 __device__ inline float relu(float v) { return v < 0.0f ? 0.0f : v; }

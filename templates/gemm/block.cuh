@@ -21,26 +21,37 @@
 
 namespace nibble {
 
-constexpr int kEpilogueWarps = 4;  // 0 to 3: warp w reads lanes 32 w to 32 w + 31 of tensor memory
-constexpr int kTmaWarp = 4;
-constexpr int kMmaWarp = 5;
-constexpr int kSchedulerWarp = 6;
-constexpr int kTileRows = 128;  // of a thread block
-constexpr int kAtomBytes = 128;
+enum : int {
+  kEpilogueWarps = 4,  // 0 to 3: warp w reads lanes 32 w to 32 w + 31 of tensor memory
+  kTmaWarp = 4,
+  kMmaWarp = 5,
+  kSchedulerWarp = 6,
+  kTileRows = 128,  // of a thread block
+  kAtomBytes = 128,
+};
+
+// Constants of integers are enumerators, those of other types variable templates: NVRTC puts every
+// other constant into the binary, used or not.
+template <class Config>
+constexpr GemmLayout kLayout = gemm_layout({Config::kFormat, Config::kOutput, Config::kCtaGroup,
+                                            Config::kTileN, Config::kTileK, Config::kStages,
+                                            Config::kAccumulators, Config::kEpilogueColumns,
+                                            Config::kDirectStore});
+template <class Config>
+constexpr bool kIsFp4Output = Config::kOutput >= 3;
 
 template <class Config>
 struct Block {
-  static constexpr int kFormat = Config::kFormat;
-  static constexpr int kPair = Config::kCtaGroup;
-  static constexpr int kClusterSize = Config::kClusterM * Config::kClusterN;
-  static constexpr bool kIsFp4Output = Config::kOutput >= 3;
-  static constexpr GemmLayout kLayout = gemm_layout(
-      {Config::kFormat, Config::kOutput, Config::kCtaGroup, Config::kTileN, Config::kTileK,
-       Config::kStages, Config::kAccumulators, Config::kEpilogueColumns, Config::kDirectStore});
-  static constexpr int kAtoms = Config::kTileK / kAtomBytes;
-  static constexpr int kBRows = Config::kTileN / kPair;  // of B in this thread block
+  enum : int {
+    kFormat = Config::kFormat,
+    kPair = Config::kCtaGroup,
+    kClusterSize = Config::kClusterM * Config::kClusterN,
+    kAtoms = Config::kTileK / kAtomBytes,
+    kBRows = Config::kTileN / kPair,  // of B in this thread block
+  };
 
-  static_assert(kLayout.used_columns <= kGemmTensorColumns, "tensor memory has 512 columns");
+  static_assert(kLayout<Config>.used_columns <= kGemmTensorColumns,
+                "tensor memory has 512 columns");
   static_assert(Config::kClusterM % kPair == 0, "kClusterM: a multiple of kCtaGroup");
   static_assert(Config::kTileN % Config::kEpilogueColumns == 0,
                 "kEpilogueColumns must divide kTileN");
@@ -56,8 +67,8 @@ struct Block {
 
   __device__ Block(uint32_t shared) {
     stages = shared;
-    staging = shared + kLayout.staging_offset;
-    barriers = shared + kLayout.barrier_offset;
+    staging = shared + kLayout<Config>.staging_offset;
+    barriers = shared + kLayout<Config>.barrier_offset;
     rank = kClusterSize == 1 ? 0 : static_cast<int>(ptx::cluster_ctarank());
     m_index = rank % Config::kClusterM;
     n_index = rank / Config::kClusterM;
@@ -79,12 +90,14 @@ struct Block {
   __device__ uint32_t tensor_address() const {
     return barriers + 8 * (2 * Config::kStages + 10) + 32;
   }
-  static_assert(8 * (2 * Config::kStages + 10) + 36 <= kLayout.barrier_bytes);
+  static_assert(8 * (2 * Config::kStages + 10) + 36 <= kLayout<Config>.barrier_bytes);
 
-  __device__ uint32_t a(int stage) const { return stages + stage * kLayout.stage_bytes; }
-  __device__ uint32_t b(int stage) const { return a(stage) + kLayout.a_bytes; }
-  __device__ uint32_t a_scales(int stage) const { return b(stage) + kLayout.b_bytes; }
-  __device__ uint32_t b_scales(int stage) const { return a_scales(stage) + kLayout.a_scale_bytes; }
+  __device__ uint32_t a(int stage) const { return stages + stage * kLayout<Config>.stage_bytes; }
+  __device__ uint32_t b(int stage) const { return a(stage) + kLayout<Config>.a_bytes; }
+  __device__ uint32_t a_scales(int stage) const { return b(stage) + kLayout<Config>.b_bytes; }
+  __device__ uint32_t b_scales(int stage) const {
+    return a_scales(stage) + kLayout<Config>.a_scale_bytes;
+  }
 
   // Masks of thread blocks of the cluster, a bit a rank.
   // Those with this one's rows of A.
@@ -112,7 +125,7 @@ struct Block {
     return static_cast<uint16_t>(mask);
   }
   // How many leaders have this thread block among their loaders.
-  static constexpr int kReaders = Config::kClusterN + Config::kClusterM / kPair - 1;
+  enum : int { kReaders = Config::kClusterN + Config::kClusterM / kPair - 1 };
 
   __device__ void init_barriers() const {
     for (int i = 0; i < Config::kStages; ++i) {

@@ -7,17 +7,22 @@
 #include "gemm/activation.cuh"
 #include "gemm/output.cuh"
 #include "gemm/runs.cuh"
+#include "ptx/arithmetic.cuh"
 
 namespace nibble {
 
 // Config::kAlpha.
-constexpr int kAlphaOfHost = 0;
-constexpr int kAlphaTimesAmaxes = 1;
-constexpr int kAlphaTimesScales = 2;
+enum : int {
+  kAlphaOfHost = 0,
+  kAlphaTimesAmaxes = 1,
+  kAlphaTimesScales = 2,
+};
 
 // Config::kBias.
-constexpr int kBiasOfColumn = 1;
-constexpr int kBiasOfRow = 2;
+enum : int {
+  kBiasOfColumn = 1,
+  kBiasOfRow = 2,
+};
 
 // What sums are multiplied by: the same for all, so once a thread.
 template <class Config>
@@ -66,7 +71,9 @@ __device__ void activate_run(float (&value)[kCount]) {
 
 // A Config without kUser has no Epilogue.
 template <class Config>
-constexpr bool kHasUser = requires { requires Config::kUser != 0; };
+constexpr bool kHasUser = requires {
+  requires Config::kUser != 0;
+};
 
 // value = user(value, row, column of D). Not called beyond D: it may read by row and column.
 template <class Config, int kCount, bool kDown>
@@ -92,7 +99,7 @@ __device__ void finish(const GemmEpilogueParams& params, float alpha, int64_t ba
   static_assert(!(kDown && Config::kGated), "gated pairs are neighbours in a row");
   constexpr int kVector = Config::kVectorBytes;
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) value[i] = __fmul_rn(alpha, value[i]);
+  for (int i = 0; i < kCount; i += 2) ptx::mul_rn_f32x2(value[i], value[i + 1], alpha);
   if constexpr (Config::kC != 0) {
     read_run<Config::kC - 1, kVector, kCount, kDown>(
         params.c, params.m, params.n, batch, row, column,

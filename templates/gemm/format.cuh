@@ -8,26 +8,21 @@
 
 namespace nibble {
 
-// Config::kFormat.
-constexpr int kNvfp4 = 0;
-constexpr int kMxfp4 = 1;
-constexpr int kMxfp8 = 2;
-constexpr int kFp8 = 3;
-constexpr int kBf16Operands = 4;
-
 // An MMA takes 32 bytes of k of each row, whatever the format: 64 FP4, 32 FP8, 16 BF16.
-constexpr int kMmaBytes = 32;
-constexpr int kMmasPerAtom = 4;  // in the 128 bytes of a swizzled row
+enum : int {
+  kMmaBytes = 32,
+  kMmasPerAtom = 4,  // in the 128 bytes of a swizzled row
+};
 
 template <int kFormat>
-constexpr bool kHasBlockScales = kFormat <= kMxfp8;
+constexpr bool kHasBlockScales = kFormat <= kFormatMxfp8;
 
 // Scale tiles (128 rows x 4 scales) of one operand in 128 bytes of k.
 template <int kFormat>
-constexpr int kScaleTilesPerAtom = kFormat == kNvfp4   ? 4
-                                   : kFormat == kMxfp4 ? 2
-                                   : kFormat == kMxfp8 ? 1
-                                                       : 0;
+constexpr int kScaleTilesPerAtom = kFormat == kFormatNvfp4   ? 4
+                                   : kFormat == kFormatMxfp4 ? 2
+                                   : kFormat == kFormatMxfp8 ? 1
+                                                             : 0;
 
 // Bits of the instruction descriptor; m and n are those of the MMA.
 // https://docs.nvidia.com/cuda/parallel-thread-execution/#tcgen05-instruction-descriptor
@@ -35,12 +30,12 @@ template <int kFormat>
 __device__ constexpr uint32_t instruction_descriptor(int m, int n) {
   const uint32_t columns = static_cast<uint32_t>(n >> 3) << 17;
   if constexpr (kHasBlockScales<kFormat>) {
-    const uint32_t e2m1 = kFormat == kMxfp8 ? 0 : 1;  // E4M3 is 0
-    const uint32_t ue8m0 = kFormat == kNvfp4 ? 0 : 1;
+    const uint32_t e2m1 = kFormat == kFormatMxfp8 ? 0 : 1;  // E4M3 is 0
+    const uint32_t ue8m0 = kFormat == kFormatNvfp4 ? 0 : 1;
     return e2m1 << 7 | e2m1 << 10 | columns | ue8m0 << 23 | static_cast<uint32_t>(m >> 7) << 27;
   } else {
     constexpr uint32_t kF32Sum = 1 << 4;
-    const uint32_t bf16 = kFormat == kBf16Operands ? 1 : 0;  // E4M3 is 0
+    const uint32_t bf16 = kFormat == kFormatBf16 ? 1 : 0;  // E4M3 is 0
     return kF32Sum | bf16 << 7 | bf16 << 10 | columns | static_cast<uint32_t>(m >> 4) << 24;
   }
 }
@@ -70,15 +65,15 @@ __device__ inline uint64_t scale_descriptor(uint32_t address) {
 template <int kFormat, int kCtaGroup>
 __device__ inline void multiply(uint32_t d, uint64_t a, uint64_t b, uint32_t descriptor,
                                 uint32_t a_scales, uint32_t b_scales, bool accumulate) {
-  if constexpr (kFormat == kNvfp4) {
+  if constexpr (kFormat == kFormatNvfp4) {
     ptx::tcgen05_mma_mxf4nvf4_block16<kCtaGroup>(d, a, b, descriptor, a_scales, b_scales,
                                                  accumulate);
-  } else if constexpr (kFormat == kMxfp4) {
+  } else if constexpr (kFormat == kFormatMxfp4) {
     ptx::tcgen05_mma_mxf4nvf4_block32<kCtaGroup>(d, a, b, descriptor, a_scales, b_scales,
                                                  accumulate);
-  } else if constexpr (kFormat == kMxfp8) {
+  } else if constexpr (kFormat == kFormatMxfp8) {
     ptx::tcgen05_mma_mxf8f6f4<kCtaGroup>(d, a, b, descriptor, a_scales, b_scales, accumulate);
-  } else if constexpr (kFormat == kFp8) {
+  } else if constexpr (kFormat == kFormatFp8) {
     ptx::tcgen05_mma_f8f6f4<kCtaGroup>(d, a, b, descriptor, accumulate);
   } else {
     ptx::tcgen05_mma_f16<kCtaGroup>(d, a, b, descriptor, accumulate);

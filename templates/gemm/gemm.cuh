@@ -24,7 +24,7 @@ namespace nibble {
 template <class Config>
 __device__ void gemm(const GemmParams& params) {
   using Block = nibble::Block<Config>;
-  constexpr uint32_t kTensorColumns = Block::kLayout.tensor_columns;
+  constexpr uint32_t kTensorColumns = kLayout<Config>.tensor_columns;
   extern __shared__ __align__(1024) unsigned char shared[];
   const Block block(static_cast<uint32_t>(__cvta_generic_to_shared(shared)));
   const int warp = static_cast<int>(threadIdx.x) / 32;

@@ -11,16 +11,23 @@
 
 namespace nibble {
 
+// Whether other thread blocks of the cluster have the same rows of A, part of B, scales of B.
+template <class Config>
+constexpr bool kSharesA = Config::kClusterN > 1;
+template <class Config>
+constexpr bool kSharesB = Config::kClusterM > Config::kCtaGroup;
+template <class Config>
+constexpr bool kSharesBScales = Config::kClusterM > 1;
+
 template <class Config>
 class Loader {
   using Block = nibble::Block<Config>;
-  static constexpr int kPair = Config::kCtaGroup;
-  static constexpr int kASlice = kTileRows / Config::kClusterN;  // rows
-  static constexpr int kBSlice = Config::kTileN / Config::kClusterM;
+  enum : int {
+    kPair = Config::kCtaGroup,
+    kASlice = kTileRows / Config::kClusterN,  // rows
+    kBSlice = Config::kTileN / Config::kClusterM,
+  };
   static_assert(kASlice % 8 == 0 && kBSlice % 8 == 0, "slices are whole swizzle patterns");
-  static constexpr bool kSharesA = Config::kClusterN > 1;
-  static constexpr bool kSharesB = Config::kClusterM > kPair;
-  static constexpr bool kSharesBScales = Config::kClusterM > 1;
 
  public:
   __device__ Loader(const Block& block, const GemmParams& params)
@@ -46,7 +53,7 @@ class Loader {
     const int stage = ring_.place;
     Block::wait(block_.empty(stage), ring_.parity ^ 1);
     if (block_.leads) {
-      ptx::mbarrier_arrive_expect_tx(block_.full(stage), Block::kLayout.loaded_bytes * kPair);
+      ptx::mbarrier_arrive_expect_tx(block_.full(stage), kLayout<Config>.loaded_bytes * kPair);
     }
     // Bit 24 of a shared address is the lowest of the rank: cleared, it names the leader's barrier.
     const uint32_t full = kPair == 2 ? block_.full(stage) & 0xfeffffffu : block_.full(stage);
@@ -56,22 +63,22 @@ class Loader {
 #pragma unroll
     for (int atom = 0; atom < Block::kAtoms; ++atom) {
       const int x = step * Config::kTileK + atom * kAtomBytes;
-      ptx::cp_async_bulk_tensor_3d<kPair, kSharesA>(
+      ptx::cp_async_bulk_tensor_3d<kPair, kSharesA<Config>>(
           block_.a(stage) + (atom * kTileRows + a_row) * kAtomBytes, &params_.a, full, x,
           work.row + a_row, work.batch, block_.same_rows());
-      ptx::cp_async_bulk_tensor_3d<kPair, kSharesB>(
+      ptx::cp_async_bulk_tensor_3d<kPair, kSharesB<Config>>(
           block_.b(stage) + (atom * Block::kBRows + b_row) * kAtomBytes, &params_.b, full, x,
           b_column + b_row, work.batch, block_.same_b());
     }
     if constexpr (kHasBlockScales<Config::kFormat>) {
-      const int tile = step * Block::kLayout.scale_tiles;
-      if (!kSharesA || block_.n_index == 0) {
-        ptx::cp_async_bulk_tensor_4d<kPair, kSharesA>(block_.a_scales(stage), &params_.a_scales,
-                                                      full, 0, tile, work.row / kTileRows,
-                                                      work.batch, block_.same_rows());
+      const int tile = step * kLayout<Config>.scale_tiles;
+      if (!kSharesA<Config> || block_.n_index == 0) {
+        ptx::cp_async_bulk_tensor_4d<kPair, kSharesA<Config>>(
+            block_.a_scales(stage), &params_.a_scales, full, 0, tile, work.row / kTileRows,
+            work.batch, block_.same_rows());
       }
-      if (!kSharesBScales || block_.m_index == 0) {
-        ptx::cp_async_bulk_tensor_4d<kPair, kSharesBScales>(
+      if (!kSharesBScales<Config> || block_.m_index == 0) {
+        ptx::cp_async_bulk_tensor_4d<kPair, kSharesBScales<Config>>(
             block_.b_scales(stage), &params_.b_scales, full, 0, tile, work.column / kTileRows,
             work.batch, block_.same_columns());
       }

@@ -10,13 +10,6 @@
 
 namespace nibble {
 
-// Config::kFormat.
-constexpr int kFormatNvfp4 = 0;
-constexpr int kFormatMxfp4 = 1;
-constexpr int kFormatMxfp8 = 2;
-constexpr int kFormatFp8 = 3;
-constexpr int kFormatBf16 = 4;
-
 // E4M3, exact: its bits are those of an fp32 of another bias; 0x7F and 0xFF are NaN.
 __device__ inline float e4m3_decode_arithmetic(uint32_t code) {
   const float value = __uint_as_float((code & 0x80u) << 24 | (code & 0x7fu) << 20) * 0x1p120f;

@@ -9,8 +9,10 @@
 namespace nibble {
 
 // Config::kOutput, beyond the element types.
-constexpr int kOutputNvfp4 = 3;
-constexpr int kOutputMxfp4 = 4;
+enum : int {
+  kOutputNvfp4 = 3,
+  kOutputMxfp4 = 4,
+};
 
 // Values of D that a run of kCount elements of the product makes.
 template <class Config, int kCount>

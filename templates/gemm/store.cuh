@@ -14,19 +14,25 @@
 
 namespace nibble {
 
+// Runs go down a column of D where operands are swapped.
+template <class Config>
+constexpr bool kDown = Config::kSwapped != 0;
+
 template <class Config>
 class Storer {
   using Block = nibble::Block<Config>;
-  static constexpr GemmLayout kLayout = Block::kLayout;
-  static constexpr int kColumns = Config::kEpilogueColumns;
-  static constexpr int kChunks = Config::kTileN / kColumns;
-  static constexpr int kOut = kFinished<Config, kColumns>;  // columns of D of a chunk
-  static constexpr bool kDown = Config::kSwapped != 0;
-  static constexpr int kElement = kElementBytes<Config::kOutput>;
+  enum : int {
+    kColumns = Config::kEpilogueColumns,
+    kChunks = Config::kTileN / kColumns,
+    kOut = kFinished<Config, kColumns>,  // columns of D of a chunk
+  };
+  enum : int { kElement = kElementBytes<Config::kOutput> };
   // After so many chunks the next tile's sums may begin: those that both accumulators contain come
   // first.
-  static constexpr int kReleasingChunk =
-      kLayout.overlap > 0 ? kLayout.overlap / kColumns - 1 : kChunks - 1;
+  enum : int {
+    kReleasingChunk =
+        kLayout<Config>.overlap > 0 ? kLayout<Config>.overlap / kColumns - 1 : kChunks - 1
+  };
 
  public:
   __device__ Storer(const Block& block, const GemmParams& params, uint32_t tensor_memory)
@@ -39,7 +45,7 @@ class Storer {
   // All threads of the four warps.
   __device__ void run() {
     alpha_ = gemm_alpha<Config>(params_.epilogue);
-    if constexpr (Block::kIsFp4Output) output_scale_ = output_scale<Config>(params_.epilogue);
+    if constexpr (kIsFp4Output<Config>) output_scale_ = output_scale<Config>(params_.epilogue);
     Scheduler<Config> scheduler(block_, params_);
     for (; scheduler.has_work(); scheduler.template advance<true>()) {
       const Work work = scheduler.work();
@@ -61,7 +67,7 @@ class Storer {
   // use(chunk, its sums), and tells the MMA warp when its next tile may begin.
   template <class Use>
   __device__ void for_each_chunk(Use use) {
-    const bool last_first = kLayout.overlap > 0 && accumulator_.ring.place == 0;
+    const bool last_first = kLayout<Config>.overlap > 0 && accumulator_.ring.place == 0;
 #pragma unroll 1
     for (int i = 0; i < kChunks; ++i) {
       const int chunk = last_first ? kChunks - 1 - i : i;
@@ -138,21 +144,21 @@ class Storer {
   __device__ void store(const Work& work, int chunk, float (&value)[kColumns]) {
     const GemmEpilogueParams& params = params_.epilogue;
     const int first = work.column + chunk * kColumns;
-    const int row = kDown ? first : work.row + warp_ * 32 + lane_;
-    const int column = kDown ? work.row + warp_ * 32 + lane_ : first;
-    finish<Config, kColumns, kDown>(params, alpha_, work.batch, row, column, value);
+    const int row = kDown<Config> ? first : work.row + warp_ * 32 + lane_;
+    const int column = kDown<Config> ? work.row + warp_ * 32 + lane_ : first;
+    finish<Config, kColumns, kDown<Config>>(params, alpha_, work.batch, row, column, value);
     const int64_t d_first = d_column<Config>(column);
-    if constexpr (Block::kIsFp4Output) {
+    if constexpr (kIsFp4Output<Config>) {
       store_fp4_row<Config, kOut>(params, output_scale_, work.batch, row, d_first, value, amax_);
     } else {
       uint32_t word[kPackedWords<Config, kOut>];
       pack<Config, kOut>(value, word);
-      const int count = count_in_d<Config, kOut, kDown>(params, row, d_first);
+      const int count = count_in_d<Config, kOut, kDown<Config>>(params, row, d_first);
       if constexpr (Config::kAmax) track_amax<Config, kOut>(word, count, amax_);
       if constexpr (Config::kDirectStore) {
-        store_direct<Config, kOut, kDown>(params, work.batch, row, d_first, count, word);
+        store_direct<Config, kOut, kDown<Config>>(params, work.batch, row, d_first, count, word);
       } else {
-        store_staged(work, static_cast<int>(kDown ? row : d_first), word);
+        store_staged(work, static_cast<int>(kDown<Config> ? row : d_first), word);
       }
     }
   }
@@ -160,13 +166,13 @@ class Storer {
   // Through the warp's staging buffer. `first`: column of D, kSwapped: row.
   __device__ void store_staged(const Work& work, int first,
                                const uint32_t (&word)[kPackedWords<Config, kOut>]) {
-    const uint32_t buffer =
-        block_.staging + (warp_ * kGemmStagingBuffers + buffer_) * kLayout.staging_buffer_bytes;
+    const uint32_t buffer = block_.staging + (warp_ * kGemmStagingBuffers + buffer_) *
+                                                 kLayout<Config>.staging_buffer_bytes;
     buffer_ ^= 1;
     // The store before the last has read this buffer.
     if (lane_ == 0) ptx::cp_async_bulk_wait_group_read<kGemmStagingBuffers - 1>();
     __syncwarp();
-    if constexpr (kDown) {
+    if constexpr (kDown<Config>) {
       write_columns(buffer, word);
     } else {
       write_row(buffer, word);
@@ -175,8 +181,8 @@ class Storer {
     __syncwarp();
     if (lane_ != 0) return;
     const int lanes = work.row + warp_ * 32;
-    ptx::cp_async_bulk_tensor_3d_store(&params_.d, buffer, kDown ? lanes : first,
-                                       kDown ? first : lanes, work.batch);
+    ptx::cp_async_bulk_tensor_3d_store(&params_.d, buffer, kDown<Config> ? lanes : first,
+                                       kDown<Config> ? first : lanes, work.batch);
     ptx::cp_async_bulk_commit_group();
   }
 

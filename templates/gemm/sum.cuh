@@ -12,7 +12,7 @@ namespace nibble {
 // the first ends.
 template <class Config>
 struct Accumulator {
-  static constexpr int kOverlap = nibble::Block<Config>::kLayout.overlap;
+  enum : int { kOverlap = kLayout<Config>.overlap };
   Ring<Config::kAccumulators> ring;
 
   __device__ uint32_t column() const { return ring.place * (Config::kTileN - kOverlap); }
@@ -21,11 +21,13 @@ struct Accumulator {
 template <class Config>
 class Summer {
   using Block = nibble::Block<Config>;
-  static constexpr int kFormat = Config::kFormat;
-  static constexpr int kPair = Config::kCtaGroup;
-  static constexpr GemmLayout kLayout = Block::kLayout;
-  static constexpr uint32_t kDescriptor =
-      instruction_descriptor<kFormat>(kTileRows * kPair, Config::kTileN);
+  enum : int {
+    kFormat = Config::kFormat,
+    kPair = Config::kCtaGroup,
+  };
+  enum : uint32_t {
+    kDescriptor = instruction_descriptor<kFormat>(kTileRows * kPair, Config::kTileN)
+  };
 
  public:
   __device__ Summer(const Block& block, const GemmParams& params, uint32_t tensor_memory)
@@ -53,7 +55,7 @@ class Summer {
   // The epilogue has read what this accumulator held, and, where they overlap, the columns that it
   // shares with the one before, which is the later of the two events.
   __device__ void wait_for_accumulator() {
-    if constexpr (kLayout.overlap > 0) {
+    if constexpr (kLayout<Config>.overlap > 0) {
       if (!first_) {
         Block::wait(block_.released(accumulator_.ring.place ^ 1), accumulator_.ring.place == 0
                                                                       ? accumulator_.ring.parity ^ 1
@@ -72,8 +74,8 @@ class Summer {
     const int stage = ring_.place;
     Block::wait(block_.full(stage), ring_.parity);
     ptx::tcgen05_fence_after_thread_sync();
-    const uint32_t scales =
-        tensor_memory_ + kLayout.accumulator_columns + slot_.place * kLayout.scale_columns_per_slot;
+    const uint32_t scales = tensor_memory_ + kLayout<Config>.accumulator_columns +
+                            slot_.place * kLayout<Config>.scale_columns_per_slot;
     if constexpr (kHasBlockScales<kFormat>) copy_scales(stage, scales);
     const uint32_t sum = tensor_memory_ + accumulator_.column();
     const uint64_t a = operand_descriptor(block_.a(stage));
@@ -83,13 +85,13 @@ class Summer {
       const int atom = i / kMmasPerAtom;
       const int bytes = i % kMmasPerAtom * kMmaBytes;
       const int tile = i * kScaleTilesPerAtom<kFormat> / kMmasPerAtom;
-      multiply<kFormat, kPair>(sum, a + ((atom * kTileRows * kAtomBytes + bytes) >> 4),
-                               b + ((atom * Block::kBRows * kAtomBytes + bytes) >> 4),
-                               kDescriptor | scale_ids<kFormat>(i),
-                               scales + tile * kGemmScaleTileColumns,
-                               scales + kLayout.a_scale_columns +
-                                   tile * kGemmScaleTileColumns * kLayout.b_row_blocks + b_shift,
-                               accumulate || i > 0);
+      multiply<kFormat, kPair>(
+          sum, a + ((atom * kTileRows * kAtomBytes + bytes) >> 4),
+          b + ((atom * Block::kBRows * kAtomBytes + bytes) >> 4),
+          kDescriptor | scale_ids<kFormat>(i), scales + tile * kGemmScaleTileColumns,
+          scales + kLayout<Config>.a_scale_columns +
+              tile * kGemmScaleTileColumns * kLayout<Config>.b_row_blocks + b_shift,
+          accumulate || i > 0);
     }
     commit(block_.empty(stage), block_.loaders());
     ring_.advance();
@@ -99,26 +101,26 @@ class Summer {
   // promised: where there are fewer slots than stages, wait until the MMAs of the slot's last use
   // are complete. (Where there are as many, the TMA warp has waited for that.)
   __device__ void copy_scales(int stage, uint32_t scales) {
-    if constexpr (kLayout.scale_slots < Config::kStages) {
-      if (steps_ >= kLayout.scale_slots) {
-        const int step = steps_ - kLayout.scale_slots;
+    if constexpr (kLayout<Config>.scale_slots < Config::kStages) {
+      if (steps_ >= kLayout<Config>.scale_slots) {
+        const int step = steps_ - kLayout<Config>.scale_slots;
         Block::wait(block_.empty(step % Config::kStages), step / Config::kStages & 1);
         ptx::tcgen05_fence_after_thread_sync();
       }
       ++steps_;
     }
 #pragma unroll
-    for (int tile = 0; tile < kLayout.scale_tiles; ++tile) {
+    for (int tile = 0; tile < kLayout<Config>.scale_tiles; ++tile) {
       ptx::tcgen05_cp_32x128b_warpx4<kPair>(
           scales + tile * kGemmScaleTileColumns,
           scale_descriptor(block_.a_scales(stage) + tile * kGemmScaleTileBytes));
 #pragma unroll
-      for (int rows = 0; rows < kLayout.b_row_blocks; ++rows) {
+      for (int rows = 0; rows < kLayout<Config>.b_row_blocks; ++rows) {
         ptx::tcgen05_cp_32x128b_warpx4<kPair>(
-            scales + kLayout.a_scale_columns +
-                (tile * kLayout.b_row_blocks + rows) * kGemmScaleTileColumns,
+            scales + kLayout<Config>.a_scale_columns +
+                (tile * kLayout<Config>.b_row_blocks + rows) * kGemmScaleTileColumns,
             scale_descriptor(block_.b_scales(stage) +
-                             (rows * kLayout.scale_tiles + tile) * kGemmScaleTileBytes));
+                             (rows * kLayout<Config>.scale_tiles + tile) * kGemmScaleTileBytes));
       }
     }
     slot_.advance();
@@ -137,7 +139,7 @@ class Summer {
   uint32_t tensor_memory_;
   Accumulator<Config> accumulator_;
   Ring<Config::kStages> ring_;
-  Ring<kLayout.scale_slots == 0 ? 1 : kLayout.scale_slots> slot_;
+  Ring<kLayout<Config>.scale_slots == 0 ? 1 : kLayout<Config>.scale_slots> slot_;
   int steps_ = 0;
   bool first_ = true;
 };

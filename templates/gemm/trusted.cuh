@@ -16,7 +16,7 @@ namespace nibble {
 
 // Neighbours in a row of the product that one thread sums up at a time, and those that it computes
 // for one run of D: FP4 needs the whole of a block.
-constexpr int kTrustedSums = 4;
+enum : int { kTrustedSums = 4 };
 template <class Config>
 constexpr int kTrustedRun = Config::kOutput <= kBf16
                                 ? kTrustedSums

@@ -25,8 +25,10 @@ struct Tile {
                     Config::kVectorBytes == 32,
                 "kVectorBytes: 0, 16, or from sm_100 on 32");
 
-  static constexpr int kThreadsPerRow = Config::kThreads / Config::kRowsPerTile;
-  static constexpr int kBlocksPerRow = kThreadsPerRow * Config::kBlocksPerThread;
+  enum : int {
+    kThreadsPerRow = Config::kThreads / Config::kRowsPerTile,
+    kBlocksPerRow = kThreadsPerRow * Config::kBlocksPerThread,
+  };
 
   // The first row and block of this thread, and the way to those of its next tile.
   __device__ static int64_t first_row() {

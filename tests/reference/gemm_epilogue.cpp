@@ -131,8 +131,10 @@ std::vector<Interval> finish(const Epilogue& epilogue, std::span<const float> su
       Interval value;
       if (epilogue.gated) {
         const float factor = value_of(2 * column + 1);
-        value = map(activation(epilogue.activation, value_of(2 * column)),
-                    [&](float v) { return v * factor; });
+        const Interval gate = activation(epilogue.activation, value_of(2 * column));
+        // 0 times infinity is NaN, its neighbours times infinity are infinities.
+        const bool any = std::isinf(factor) && !gate.is_exact() && gate.low <= 0 && gate.high >= 0;
+        value = any ? Interval::any() : map(gate, [&](float v) { return v * factor; });
       } else {
         value = activation(epilogue.activation, value_of(column));
       }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -15,6 +16,12 @@ namespace nibble::reference {
 struct Interval {
   float low = 0, high = 0;
 
+  // Every number, and NaN.
+  static Interval any() {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    return {-kInfinity, kInfinity};
+  }
+  bool is_any() const { return low < 0 && high > 0 && low * 0 != 0 && high * 0 != 0; }
   bool is_nan() const { return low != low || high != high; }
   // One number, to the sign of zero.
   bool is_exact() const;

@@ -24,11 +24,13 @@ TEST(Render, EmitsNamedConstantsOneIncludeAndOneEntry) {
   EXPECT_EQ(render(default_spec(family("amax"), *find_arch("sm_100a"))),
             "// amax sm_100a threads=256 rows=1 blocks=2 input=f32 vector=16\n"
             "struct Config {\n"
-            "  static constexpr int kThreads = 256;\n"
-            "  static constexpr int kRowsPerTile = 1;\n"
-            "  static constexpr int kBlocksPerThread = 2;\n"
-            "  static constexpr int kElementType = 0;\n"
-            "  static constexpr int kVectorBytes = 16;\n"
+            "  enum : int {\n"
+            "    kThreads = 256,\n"
+            "    kRowsPerTile = 1,\n"
+            "    kBlocksPerThread = 2,\n"
+            "    kElementType = 0,\n"
+            "    kVectorBytes = 16,\n"
+            "  };\n"
             "};\n"
             "#include \"quantize/amax.cuh\"\n"
             "extern \"C\" __global__ __launch_bounds__(Config::kThreads) void kernel(\n"
@@ -40,8 +42,8 @@ TEST(Render, EmitsNamedConstantsOneIncludeAndOneEntry) {
 TEST(Render, TargetConstantsFollowTheFeatures) {
   const std::string hopper = render(default_spec(family("quantize"), *find_arch("sm_90a")));
   const std::string blackwell = render(default_spec(family("quantize"), *find_arch("sm_100a")));
-  EXPECT_NE(hopper.find("kHasE2m1Conversion = 0;"), std::string::npos);
-  EXPECT_NE(blackwell.find("kHasE2m1Conversion = 1;"), std::string::npos);
+  EXPECT_NE(hopper.find("kHasE2m1Conversion = 0,"), std::string::npos);
+  EXPECT_NE(blackwell.find("kHasE2m1Conversion = 1,"), std::string::npos);
 }
 
 TEST(Render, LabelIsTheFirstLine) {

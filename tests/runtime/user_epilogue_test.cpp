@@ -204,8 +204,10 @@ TEST_F(UserEpilogueTest, IsPartOfSourceLabelAndHash) {
       render(spec).starts_with("// some sm_100a threads=32 user=01234567\n"
                                "#include \"epilogue.cuh\"\n"
                                "struct Config {\n"
-                               "  static constexpr int kThreads = 32;\n"
-                               "  static constexpr int kUser = 1;\n"
+                               "  enum : int {\n"
+                               "    kThreads = 32,\n"
+                               "    kUser = 1,\n"
+                               "  };\n"
                                "  using Epilogue = ::Epilogue;\n"
                                "};\n"
                                "#include \"some.cuh\"\n"))
@@ -213,8 +215,10 @@ TEST_F(UserEpilogueTest, IsPartOfSourceLabelAndHash) {
   EXPECT_TRUE(
       render(plain).starts_with("// some sm_100a threads=32\n"
                                 "struct Config {\n"
-                                "  static constexpr int kThreads = 32;\n"
-                                "  static constexpr int kUser = 0;\n"
+                                "  enum : int {\n"
+                                "    kThreads = 32,\n"
+                                "    kUser = 0,\n"
+                                "  };\n"
                                 "};\n"))
       << render(plain);
   KernelSpec other = spec;
