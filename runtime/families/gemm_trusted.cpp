@@ -12,21 +12,20 @@ namespace {
 
 constexpr Variant kVariants[] = {{"gemm/trusted.cuh", kFp8Conversion}};
 
-// Thread blocks for all runs of D (templates/gemm/trusted.cuh), no more than fill the GPU four
-// times over: the kernel steps on.
-unsigned blocks_of(const ContextState& context, const KernelSpec& spec,
-                   const GemmRequest& request) {
+// A thread block has 8 runs of a row of D next to each other, and as many rows as it has threads
+// for (templates/gemm/trusted.cuh); where a grid has no more, the kernel steps on.
+Grid trusted_grid(const KernelSpec& spec, const GemmRequest& request) {
+  constexpr int64_t kAcross = 8;
+  constexpr int64_t kMost = 65535;
   const bool fp4 = is_fp4(request.d.type);
   const int64_t scaled = request.d.type == OutputType::kMxfp4 ? 32 : 16;
   const int64_t run = fp4 ? scaled * (request.epilogue.gated ? 2 : 1) : 4;
   const int64_t rows = fp4 ? (request.m + 127) / 128 * 128 : request.m;
-  const int64_t threads = spec.values[kGemmThreads];
-  const int64_t limit =
-      std::max<int64_t>(1, context.device.info.multiprocessors * (2048 / threads) * 4);
-  // Each factor is below 2^32: the product is cut before it can overflow.
-  const int64_t row_blocks = ((request.n + run - 1) / run + threads - 1) / threads;
-  if (rows * request.batch >= limit) return static_cast<unsigned>(limit);
-  return static_cast<unsigned>(std::min(limit, rows * request.batch * row_blocks));
+  const int64_t down = spec.values[kGemmThreads] / kAcross;
+  auto count = [&](int64_t size, int64_t step) {
+    return static_cast<unsigned>(std::min(kMost, (size + step - 1) / step));
+  };
+  return {count(request.n, run * kAcross), count(rows, down), count(request.batch, 1)};
 }
 
 GemmTrustedParams params_of(const GemmRequest& request) {
@@ -79,8 +78,7 @@ Status launch_gemm_trusted(const ContextState& context, const Kernel& kernel,
     }
   }
   const GemmTrustedParams params = params_of(request);
-  return launch_tiles(context, kernel, {blocks_of(context, kernel.spec, request), 1}, &params,
-                      request.stream);
+  return launch_tiles(context, kernel, trusted_grid(kernel.spec, request), &params, request.stream);
 }
 
 }  // namespace nibble

@@ -204,8 +204,8 @@ Status launch_tiles(const ContextState& context, const Kernel& kernel, Grid grid
   const CurrentContext current(driver, context.device.context);
   void* parameters[] = {const_cast<void*>(params)};
   const auto threads = static_cast<unsigned>(kernel.spec.values[kThreads]);
-  const CUresult result = driver.cuLaunchKernel(kernel.function, grid.x, grid.y, 1, threads, 1, 1,
-                                                0, stream, parameters, nullptr);
+  const CUresult result = driver.cuLaunchKernel(kernel.function, grid.x, grid.y, grid.z, threads, 1,
+                                                1, 0, stream, parameters, nullptr);
   if (result == CUDA_SUCCESS) return {};
   return driver.check(result, "cuLaunchKernel of " + kernel.label);
 }

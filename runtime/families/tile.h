@@ -57,7 +57,7 @@ int vector_bytes(const Matrix& matrix, const Arch& arch);
 KernelSpec tile_spec(const Family& family, const Arch& arch, const Matrix& matrix);
 
 struct Grid {
-  unsigned x = 1, y = 1;
+  unsigned x = 1, y = 1, z = 1;
 };
 // A thread block a tile of rows x scale blocks; fewer rows of them than there are tiles where a
 // grid has no more.

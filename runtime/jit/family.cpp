@@ -85,9 +85,9 @@ std::string render(const KernelSpec& spec) {
   text += "  };\n";
   if (spec.source != nullptr) text += "  using Epilogue = ::Epilogue;\n";
   text += "};\n#include \"" + std::string(find_variant(spec)->include) + "\"\n";
-  // Where shared memory decides how many thread blocks fit an SM, registers are not spared for
-  // more.
-  const char* blocks = family.dynamic_shared != nullptr ? ", 1" : "";
+  // 1: registers are not spared for more thread blocks on an SM; of the multiplications one fills
+  // its shared memory, the other would spill.
+  const char* blocks = family.takes_epilogue ? ", 1" : "";
   text += "extern \"C\" __global__ __launch_bounds__(Config::kThreads" + std::string(blocks) +
           ") void kernel(\n";
   text += "    const __grid_constant__ nibble::" + std::string(family.params_type) + " params) {\n";

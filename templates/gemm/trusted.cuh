@@ -22,37 +22,43 @@ constexpr int kTrustedRun = Config::kOutput <= kBf16
                                 ? kTrustedSums
                                 : kScaledElements<Config>*(Config::kGated ? 2 : 1);
 
+// The sum of one element of the product.
+template <class Config>
+__device__ float trusted_sum(const OperandRow<Config::kFormat>& a,
+                             const OperandRow<Config::kFormat>& b, int64_t k) {
+  using Row = OperandRow<Config::kFormat>;
+  using Dot = typename Row::Dot;
+  double sum = 0;
+#pragma unroll 1
+  for (int64_t first = 0; first < k; first += Row::kBlock) {
+    const int64_t end = first + Row::kBlock < k ? first + Row::kBlock : k;
+    Dot dot = 0;
+#pragma unroll 1
+    for (int64_t i = first; i < end; ++i) {
+      dot += static_cast<Dot>(a.element(i)) * static_cast<Dot>(b.element(i));
+    }
+    const double scale = a.scale(first / Row::kBlock) * b.scale(first / Row::kBlock);
+    sum = __dadd_rn(sum, __dmul_rn(static_cast<double>(dot), scale));
+  }
+  return static_cast<float>(sum);
+}
+
 // value[i] = sum of element (row, column + i); columns of n and beyond repeat the last.
 template <class Config>
 __device__ void trusted_sums(const GemmTrustedParams& params, int64_t batch, int64_t row,
                              int64_t column, float (&value)[kTrustedSums]) {
   using Row = OperandRow<Config::kFormat>;
-  using Dot = typename Row::Dot;
-  const unsigned char* b = params.b + batch * params.b_batch_stride;
-  const unsigned char* b_scales = params.b_scales + batch * params.b_scale_batch_stride;
-  const Row of_a(params.a + batch * params.a_batch_stride,
-                 params.a_scales + batch * params.a_scale_batch_stride, params.a_row_stride, row,
-                 params.k);
-  double sum[kTrustedSums] = {};
-#pragma unroll 1
-  for (int64_t first = 0; first < params.k; first += Row::kBlock) {
-    const int64_t end = first + Row::kBlock < params.k ? first + Row::kBlock : params.k;
-    const double scale = of_a.scale(first / Row::kBlock);
+  const Row a(params.a + batch * params.a_batch_stride,
+              params.a_scales + batch * params.a_scale_batch_stride, params.a_row_stride, row,
+              params.k);
 #pragma unroll
-    for (int i = 0; i < kTrustedSums; ++i) {
-      const int64_t at = column + i < params.epilogue.n ? column + i : params.epilogue.n - 1;
-      const Row of_b(b, b_scales, params.b_row_stride, at, params.k);
-      Dot dot = 0;
-#pragma unroll 1
-      for (int64_t j = first; j < end; ++j) {
-        dot += static_cast<Dot>(of_a.element(j)) * static_cast<Dot>(of_b.element(j));
-      }
-      sum[i] =
-          __dadd_rn(sum[i], static_cast<double>(dot) * (scale * of_b.scale(first / Row::kBlock)));
-    }
+  for (int i = 0; i < kTrustedSums; ++i) {
+    const int64_t at = column + i < params.epilogue.n ? column + i : params.epilogue.n - 1;
+    const Row b(params.b + batch * params.b_batch_stride,
+                params.b_scales + batch * params.b_scale_batch_stride, params.b_row_stride, at,
+                params.k);
+    value[i] = trusted_sum<Config>(a, b, params.k);
   }
-#pragma unroll
-  for (int i = 0; i < kTrustedSums; ++i) value[i] = static_cast<float>(sum[i]);
 }
 
 // The finished values of kTrustedSums elements of the product.
@@ -102,26 +108,35 @@ __device__ void trusted_run(const GemmTrustedParams& params, float alpha, int64_
   store_direct<Config, kOut, false>(params.epilogue, batch, row, out, count, word);
 }
 
+// Neighbouring threads work on kTrustedAcross neighbouring runs of a row; the others of the thread
+// block on the rows below.
+constexpr int kTrustedAcross = 8;
+
 template <class Config>
 __device__ void gemm_trusted(const GemmTrustedParams& params) {
   constexpr bool kFp4 = Config::kOutput > kBf16;
-  constexpr int kCount = kTrustedRun<Config>;
+  constexpr int kDown = Config::kThreads / kTrustedAcross;
   const GemmEpilogueParams& epilogue = params.epilogue;
   const float alpha = gemm_alpha<Config>(epilogue);
   const TensorScale tensor = output_scale<Config>(epilogue);
   const int64_t rows = kFp4 ? ScaleLayout<k128x4>::padded_rows(epilogue.m) : epilogue.m;
-  const int64_t runs = ceil_div(epilogue.n, kCount);
-  const int64_t all = params.batch * rows * runs;
+  const int64_t first =
+      (int64_t{blockIdx.x} * kTrustedAcross + threadIdx.x % kTrustedAcross) * kTrustedRun<Config>;
+  const int64_t step = int64_t{gridDim.x} * kTrustedAcross * kTrustedRun<Config>;
   float amax = 0.0f;
 #pragma unroll 1
-  for (int64_t at = int64_t{blockIdx.x} * Config::kThreads + threadIdx.x; at < all;
-       at += int64_t{gridDim.x} * Config::kThreads) {
-    const int64_t row = at / runs;
-    const int64_t column = at % runs * kCount;
-    if constexpr (kFp4) {
-      trusted_block<Config>(params, alpha, tensor, row / rows, row % rows, column, amax);
-    } else {
-      trusted_run<Config>(params, alpha, row / rows, row % rows, column, amax);
+  for (int64_t batch = blockIdx.z; batch < params.batch; batch += gridDim.z) {
+#pragma unroll 1
+    for (int64_t row = int64_t{blockIdx.y} * kDown + threadIdx.x / kTrustedAcross; row < rows;
+         row += int64_t{gridDim.y} * kDown) {
+#pragma unroll 1
+      for (int64_t column = first; column < epilogue.n; column += step) {
+        if constexpr (kFp4) {
+          trusted_block<Config>(params, alpha, tensor, batch, row, column, amax);
+        } else {
+          trusted_run<Config>(params, alpha, batch, row, column, amax);
+        }
+      }
     }
   }
   if constexpr (Config::kAmax) warp_amax(amax, epilogue.d_amax);
