@@ -40,7 +40,8 @@ inline constexpr double kLaunchMicroseconds = 1.3;
 // The MMA warp's own work a stage: waiting for it, and each copy of scales and MMA [assumed].
 inline constexpr double kStageIssueCycles = 60;
 inline constexpr double kInstructionIssueCycles = 6;
-// The epilogue's four warps, one a scheduler: cycles for a column of 128 rows [assumed].
+// The epilogue's four warps, one a scheduler: cycles for a column of 128 rows [assumed; 3.9 PTX
+// instructions of a warp, counted with all that is not a step of k].
 inline constexpr double kEpilogueColumnCycles = 4;
 inline constexpr double kEpilogueFp4Cycles = 8;
 inline constexpr double kEpilogueOperandCycles = 3;  // C or residual
