@@ -76,6 +76,9 @@ std::string tile_text(GemmRule rule, const GemmShape& shape, const GemmConfig& c
     case GemmRule::kStagedRows:
       return columns + ": they are " + number(staged_row_bytes(shape, config)) +
              " bytes of a row of D; a TMA store with a swizzle takes 16 to 128";
+    case GemmRule::kSwappedColumns:
+      return columns +
+             " with swapped = 1: must be at most 32, each is an address of its own in a register";
     case GemmRule::kNvfp4Columns:
       return columns + ": an NVFP4 output needs 64: four scales are one word";
     case GemmRule::kMxfp4Columns:

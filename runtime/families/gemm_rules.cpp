@@ -45,6 +45,7 @@ GemmRule broken_epilogue(const GemmShape& shape, const GemmConfig& config) {
     return GemmRule::kEpilogueDivides;
   }
   if (shape.gated && columns < 16) return GemmRule::kGatedColumns;
+  if (config.swapped == 1 && columns > 32) return GemmRule::kSwappedColumns;
   if (!shape.direct_store && config.swapped == 0) {
     const int bytes = staged_row_bytes(shape, config);
     if (bytes != 0 && (bytes < 16 || bytes > 128)) return GemmRule::kStagedRows;

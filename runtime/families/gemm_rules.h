@@ -32,6 +32,7 @@ enum class GemmRule {
   kClusterSlices,
   kEpilogueDivides,
   kGatedColumns,
+  kSwappedColumns,
   kStagedRows,
   kNvfp4Columns,
   kMxfp4Columns,

@@ -122,6 +122,7 @@ std::string illegal_shape(const SpacePoint& point) {
 std::string illegal_epilogue(const SpacePoint& point) {
   const GemmConfig& config = point.config;
   const int columns = config.epilogue_columns;
+  if (config.swapped == 1 && columns == 64) return "swapped rows of 64";
   if (columns > config.tile_n || config.tile_n % columns != 0) return "epilogue divides";
   if (columns < 32 && config.tile_n != 8 && config.tile_n != 16) return "epilogue too narrow";
   if (config.tile_n == 16 && columns == 8) return "epilogue too narrow";
