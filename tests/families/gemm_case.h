@@ -19,6 +19,9 @@ enum class GemmValues : int {
   kSpecial,  // kPlain with a few NaN scales or elements and, in bf16, infinities
 };
 
+// The user's own epilogues (gemm_user.cpp).
+enum class GemmUser : int { kNone, kClamp, kByPlace, kTable };
+
 struct GemmCase {
   uint64_t seed = 1;  // of all values
   OperandFormat format = OperandFormat::kNvfp4;
@@ -45,6 +48,8 @@ struct GemmCase {
   bool residual = false;
   DataType residual_type = DataType::kBf16;
   int64_t residual_row_gap = 0;  // elements
+
+  GemmUser user = GemmUser::kNone;
 
   // What runs, and by which arithmetic it is expected to add: the tensor cores' where `tensor`, in
   // config.split parts of stages of config.tile_k bytes.

@@ -8,6 +8,7 @@
 
 #include "tests/families/gemm_operands.h"
 #include "tests/families/gemm_output.h"
+#include "tests/families/gemm_user.h"
 #include "tests/reference/nvfp4.h"
 
 namespace nibble::test {
@@ -60,6 +61,9 @@ class GemmRun {
     if (gemm_.bias_axis != BiasAxis::kNone) {
       bias_ = random_normal(gemm_.bias_axis == BiasAxis::kColumn ? gemm_.n : gemm_.m,
                             gemm_.bias_type, 1, random_);
+    }
+    if (gemm_.user == GemmUser::kTable) {
+      table_ = random_normal(gemm_.m * columns(), DataType::kF32, 1, random_);
     }
     beta_ = gemm_.has_c ? factor(random_) - 2 : 0;
     draw_output();
@@ -156,6 +160,11 @@ class GemmRun {
     if (gemm_.bias_axis == BiasAxis::kRow) epilogue.row_bias = bias_;
     epilogue.activation = static_cast<int>(gemm_.activation);
     epilogue.gated = gemm_.gated;
+    if (gemm_.user != GemmUser::kNone) {
+      epilogue.user = [this](float value, int64_t row, int64_t column) {
+        return user_value(gemm_.user, table_, columns(), value, row, column);
+      };
+    }
     return reference::finish(epilogue, part_of(sums_), gemm_.m, gemm_.n);
   }
 
@@ -229,6 +238,17 @@ class GemmRun {
     epilogue.activation = gemm_.activation;
     epilogue.gated = gemm_.gated;
     if (gemm_.residual) epilogue.residual = device(residual_);
+    if (gemm_.user != GemmUser::kNone) upload_user();
+  }
+
+  void upload_user() {
+    Result<UserEpilogue> user = UserEpilogue::create(context_, user_source(gemm_.user));
+    ASSERT_TRUE(user.ok()) << user.status().to_string() << "\n" << user.status().detail();
+    const DevicePointer table = table_.empty() ? 0 : device(encode(table_, DataType::kF32));
+    arguments_ = user_arguments(gemm_.user, table, columns());
+    request_.epilogue.user = *user;
+    request_.epilogue.user_arguments = arguments_.data();
+    request_.epilogue.user_argument_bytes = static_cast<int64_t>(arguments_.size());
   }
 
   void upload_output() {
@@ -286,6 +306,8 @@ class GemmRun {
   std::vector<float> sums_, bias_, factors_;
   float alpha_ = 1, beta_ = 0;
   HostMatrix c_, residual_;
+  std::vector<float> table_;
+  std::vector<uint8_t> arguments_;
   Output output_;
   GemmRequest request_;
   std::vector<std::unique_ptr<Guarded>> buffers_;

@@ -48,6 +48,24 @@ TEST_P(GemmTrusted, EveryActivationAndGate) {
   }
 }
 
+TEST_P(GemmTrusted, UsersEpilogues) {
+  GemmCase gemm;
+  gemm.m = 21;
+  gemm.n = 70;
+  gemm.k = 32;
+  for (GemmUser user : {GemmUser::kClamp, GemmUser::kByPlace, GemmUser::kTable}) {
+    for (bool gated : {false, true}) {
+      for (OutputType output : {OutputType::kF32, OutputType::kBf16, OutputType::kMxfp4}) {
+        gemm.user = user;
+        gemm.gated = gated;
+        gemm.output = output;
+        ++gemm.seed;
+        check(gemm);
+      }
+    }
+  }
+}
+
 TEST_P(GemmTrusted, RandomProblems) {
   std::mt19937_64 random(4);
   const int count = on_gpu() ? 400 : 60;
