@@ -248,6 +248,12 @@ constexpr uint32_t n_of(uint32_t choice, bool is_float) {
   return is_float || choice < 4 ? (choice + 1) * 8 : (choice - 1) * 16;
 }
 
+// Two scales, and transposes of the operands in shared memory.
+template <const Family& kFamily, bool kRegisters>
+constexpr uint32_t immediates_of() {
+  return (kFamily.is_float ? 2 : 0) + (kFamily.can_transpose ? (kRegisters ? 1 : 2) : 0);
+}
+
 template <const Family& kFamily, bool kRegisters, bool kSparse>
 Wgmma wgmma_of(const Inst& inst) {
   Wgmma wgmma;
@@ -260,7 +266,9 @@ Wgmma wgmma_of(const Inst& inst) {
   wgmma.is_sparse = kSparse;
   wgmma.saturates = &kFamily == &kByte && inst.choice[kOption] != kAbsent;
   wgmma.conjunction = &kFamily == &kBit;
-  if (kFamily.is_float && inst.arg_count > wgmma.at_scale() + 2) {
+  constexpr uint32_t kImmediates = immediates_of<kFamily, kRegisters>();
+  // Fewer where D has not the registers of this shape, which multiply_of() refuses.
+  if (kFamily.is_float && inst.arg_count > wgmma.at_scale() + kImmediates) {
     const Arg* const immediates = inst.arg + wgmma.at_scale() + 1;
     wgmma.negates_a = immediates[0].immediate != 1;
     wgmma.negates_b = immediates[1].immediate != 1;
@@ -289,8 +297,8 @@ template <const Family& kFamily, bool kRegisters, bool kSparse>
 Body multiply_of(const Inst& inst) {
   const Wgmma wgmma = wgmma_of<kFamily, kRegisters, kSparse>(inst);
   const uint32_t scales = kFamily.is_float ? 2 : 0;
-  const uint32_t transposes = kFamily.can_transpose ? (kRegisters ? 1 : 2) : 0;
-  const bool fits = inst.arg_count == wgmma.at_scale() + 1 + scales + transposes &&
+  const uint32_t immediates = immediates_of<kFamily, kRegisters>();
+  const bool fits = inst.arg_count == wgmma.at_scale() + 1 + immediates &&
                     are_immediates_legal(inst, wgmma.at_scale() + 1, scales);
   return fits ? multiply<kFamily, kRegisters, kSparse> : nullptr;
 }

@@ -157,6 +157,19 @@ TEST(Wgmma, RefusesImmediatesThatTheManualForbids) {
   }
 }
 
+TEST(Wgmma, RefusesAnotherNumberOfRegistersThanTheShapeHas) {
+  std::string registers = "%r20";
+  for (int count = 1; count <= 8; ++count, registers += ", %r20") {
+    for (const char* const types : {"f32.f16.f16", "f16.f16.f16"}) {
+      Machine machine;
+      const bool fits = count == (types[1] == '3' ? 4 : 2);
+      const std::string body = std::string("wgmma.mma_async.sync.aligned.m64n8k16.") + types +
+                               " {" + registers + "}, %rd10, %rd11, 1, 1, 1, 0, 0;\n";
+      EXPECT_EQ(machine.load(kernel(body)), fits) << body;
+    }
+  }
+}
+
 // --- mma.sync, ldmatrix ---
 
 const std::string kOneWarp = R"(
