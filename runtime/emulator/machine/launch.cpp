@@ -147,7 +147,7 @@ std::optional<std::string> refuse(const Launch& launch, const DeviceModel& model
 }
 
 std::optional<Fault> run_once(const Launch& launch, const DeviceModel& model, GlobalMemory& memory,
-                              const Settings& settings) {
+                              const Settings& settings, Findings& findings) {
   const Program::Code& code = launch.program->code();
   const auto kernel = static_cast<size_t>(
       std::find_if(code.kernels.begin(), code.kernels.end(),
@@ -156,7 +156,6 @@ std::optional<Fault> run_once(const Launch& launch, const DeviceModel& model, Gl
   Dim3 clusters{};
   for (int axis = 0; axis < 3; ++axis) clusters[axis] = launch.grid[axis] / launch.cluster[axis];
   PendingClusters pending(clusters);
-  Findings findings;
   const Grid grid{launch,
                   model,
                   memory,
@@ -187,14 +186,15 @@ std::optional<Fault> run(const Launch& launch, const DeviceModel& model, GlobalM
     return Fault{Fault::Kind::kLaunchConfig,
                  "launch refused: " + *why + "\n  kernel: " + launch.kernel->name};
   }
-  if (settings.seeds <= 1) return run_once(launch, model, memory, settings);
+  Findings findings;  // of all seeds: each pair of instructions is reported with the first it shows
+  if (settings.seeds <= 1) return run_once(launch, model, memory, settings, findings);
   const GlobalMemory::Contents before = memory.save();
   GlobalMemory::Contents after_first;
   for (uint32_t i = 0; i < settings.seeds; ++i) {
     Settings one = settings;
     one.seed = settings.seed + i;
     if (i > 0) memory.restore(before);
-    std::optional<Fault> fault = run_once(launch, model, memory, one);
+    std::optional<Fault> fault = run_once(launch, model, memory, one, findings);
     if (fault) {
       fault->report += "\n  seed: " + std::to_string(one.seed);
       return fault;

@@ -466,8 +466,10 @@ bool Order::is_finding(const Attempt& attempt, Epoch other) const {
 void Order::emit(const Origin& origin, const std::string& what) const {
   const Grid& grid = cluster_.block(0)->grid();
   if (grid.settings.report == nullptr) fault_at(origin, Fault::Kind::kRace, what);
-  grid.settings.report(what +
-                       place_of(*origin.warp, *origin.function, *origin.inst, 1u << origin.lane));
+  std::string text =
+      what + place_of(*origin.warp, *origin.function, *origin.inst, 1u << origin.lane);
+  if (grid.settings.seed != 0) text += "\n  seed: " + std::to_string(grid.settings.seed);
+  grid.settings.report(text);
 }
 
 }  // namespace nibble::emulator
