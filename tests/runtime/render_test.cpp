@@ -107,9 +107,8 @@ TEST(TemplateLibrary, ClosureHoldsEachIncludeOnce) {
         EXPECT_EQ((*from_library)[i].name, (*from_folder)[i].name);
         EXPECT_EQ((*from_library)[i].text, (*from_folder)[i].text);
       }
-      EXPECT_TRUE(std::any_of(names.begin(), names.end(), [](const std::string& name) {
-        return name.starts_with("params/");
-      }));
+      EXPECT_TRUE(std::any_of(names.begin(), names.end(),
+                              [](const std::string& name) { return name.starts_with("params/"); }));
     }
   }
 }

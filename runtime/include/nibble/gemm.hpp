@@ -92,8 +92,9 @@ enum class BiasAxis : int { kNone = 0, kColumn = 1, kRow = 2 };
 //     }
 //   };
 //
-// It may include nothing, and becomes part of the kernel. Compiled once here, alone, so that a mistake is reported in the
-// user's own lines. Copies are cheap; must not outlive its context. Thread-safe.
+// It may include nothing, and becomes part of the kernel. Compiled once here, alone, so that a
+// mistake is reported in the user's own lines. Copies are cheap; must not outlive its context.
+// Thread-safe.
 class UserEpilogue {
  public:
   // kCompileFailed: the message has the first error with its line in `source`, detail() the log.
