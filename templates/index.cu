@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every template with a sample Config, for editors and a smoke build with nvcc. No part of the
 // library: kernels are rendered and compiled at run time.
+#include "gemm/gemm.cuh"
+#include "gemm/trusted.cuh"
 #include "quantize/amax.cuh"
 #include "quantize/dequantize.cuh"
 #include "quantize/quantize.cuh"
@@ -29,4 +31,50 @@ extern "C" __global__ __launch_bounds__(Config::kThreads) void quantize(
 extern "C" __global__ __launch_bounds__(Config::kThreads) void dequantize(
     const __grid_constant__ nibble::DequantizeParams params) {
   nibble::dequantize<Config>(params);
+}
+
+struct GemmConfig {
+  enum : int {
+    kThreads = 224,
+    kFormat = 0,
+    kOutput = 2,
+    kAlpha = 1,
+    kC = 3,
+    kBias = 1,
+    kBiasType = 2,
+    kActivation = 5,
+    kGated = 1,
+    kResidual = 3,
+    kAmax = 1,
+    kVectorBytes = 16,
+    kHasE2m1Conversion = 0,
+    kSwapped = 0,
+    kDirectStore = 0,
+    kCtaGroup = 2,
+    kTileN = 128,
+    kTileK = 128,
+    kClusterM = 2,
+    kClusterN = 1,
+    kStages = 4,
+    kAccumulators = 2,
+    kRaster = 8,
+    kSplit = 1,
+    kEpilogueColumns = 32,
+    kScheduler = 0,
+    kUser = 0,
+  };
+};
+
+struct GemmTrustedConfig : GemmConfig {
+  enum : int { kThreads = 128 };
+};
+
+extern "C" __global__ __launch_bounds__(GemmConfig::kThreads, 1) void gemm(
+    const __grid_constant__ nibble::GemmParams params) {
+  nibble::gemm<GemmConfig>(params);
+}
+
+extern "C" __global__ __launch_bounds__(GemmTrustedConfig::kThreads, 1) void gemm_trusted(
+    const __grid_constant__ nibble::GemmTrustedParams params) {
+  nibble::gemm_trusted<GemmTrustedConfig>(params);
 }
