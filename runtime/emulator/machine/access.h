@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 
 #include "runtime/emulator/machine/block.h"
 #include "runtime/emulator/machine/origin.h"
@@ -53,6 +54,11 @@ struct Places {
 // faults where a lane may not. What is written counts as written from here on.
 void resolve(Warp& warp, const Inst& inst, const Arg& arg, uint32_t bytes, Access access,
              Places& places);
+
+// Whether a generic address is in one of the windows below global memory.
+inline bool in_window(uint64_t address, uint64_t window) { return address - window < kWindowSize; }
+// For reports: how far [address, address + bytes) is from [begin, begin + size).
+std::string distance(uint64_t address, uint64_t bytes, uint64_t begin, uint64_t size);
 
 // Bytes of one block's shared memory.
 struct SharedPlace {
