@@ -120,6 +120,23 @@ CUresult finish(const char* entry, const TensorMap& map, CUtensorMap* result) {
   return CUDA_SUCCESS;
 }
 
+// What the three encoders share. `check`: the rule that an argument of its own breaks, or null;
+// `fill` enters those into the map.
+template <class Check, class Fill>
+CUresult encode_map(const char* entry, const Arguments& arguments, cuuint32_t least_rank,
+                    const Check& check, const Fill& fill) {
+  return with_driver([&](Driver&) {
+    const char* rule = broken_argument(arguments, least_rank);
+    if (rule == nullptr) rule = check();
+    if (rule != nullptr) return refuse(entry, rule);
+    TensorMap map = to_map(arguments);
+    fill(map);
+    return finish(entry, map, arguments.result);
+  });
+}
+
+const char* missing_array(bool is_missing) { return is_missing ? "an array is missing" : nullptr; }
+
 }  // namespace
 
 }  // namespace nibble::emulator::driver
@@ -132,16 +149,12 @@ NIBBLE_ENTRY CUresult cuTensorMapEncodeTiled(
     const cuuint64_t* sizes, const cuuint64_t* strides, const cuuint32_t* box,
     const cuuint32_t* element_strides, CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
     CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill) {
-  return with_driver([&](Driver&) {
-    static constexpr const char* kEntry = "cuTensorMapEncodeTiled";
-    const Arguments arguments{result,          type,       rank,    address,   sizes, strides,
-                              element_strides, interleave, swizzle, promotion, fill};
-    if (const char* const rule = broken_argument(arguments, 1)) return refuse(kEntry, rule);
-    if (box == nullptr) return refuse(kEntry, "an array is missing");
-    TensorMap map = to_map(arguments);
-    std::copy_n(box, rank, map.box.begin());
-    return finish(kEntry, map, result);
-  });
+  return encode_map(
+      "cuTensorMapEncodeTiled",
+      {result, type, rank, address, sizes, strides, element_strides, interleave, swizzle, promotion,
+       fill},
+      1, [&] { return missing_array(box == nullptr); },
+      [&](TensorMap& map) { std::copy_n(box, rank, map.box.begin()); });
 }
 
 NIBBLE_ENTRY CUresult cuTensorMapEncodeIm2col(
@@ -150,23 +163,21 @@ NIBBLE_ENTRY CUresult cuTensorMapEncodeIm2col(
     cuuint32_t channels, cuuint32_t pixels, const cuuint32_t* element_strides,
     CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion,
     CUtensorMapFloatOOBfill fill) {
-  return with_driver([&](Driver&) {
-    static constexpr const char* kEntry = "cuTensorMapEncodeIm2col";
-    const Arguments arguments{result,          type,       rank,    address,   sizes, strides,
-                              element_strides, interleave, swizzle, promotion, fill};
-    if (const char* const rule = broken_argument(arguments, 3)) return refuse(kEntry, rule);
-    if (lower == nullptr || upper == nullptr) return refuse(kEntry, "an array is missing");
-    TensorMap map = to_map(arguments);
-    map.mode = TensorMap::Mode::kIm2col;
-    map.box[0] = channels;
-    map.pixels = pixels;
-    // The first corner is that of W, dimension 1.
-    for (cuuint32_t i = 0; i + 2 < rank; ++i) {
-      map.lower[i] = lower[i];
-      map.upper[i] = upper[i];
-    }
-    return finish(kEntry, map, result);
-  });
+  return encode_map(
+      "cuTensorMapEncodeIm2col",
+      {result, type, rank, address, sizes, strides, element_strides, interleave, swizzle, promotion,
+       fill},
+      3, [&] { return missing_array(lower == nullptr || upper == nullptr); },
+      [&](TensorMap& map) {
+        map.mode = TensorMap::Mode::kIm2col;
+        map.box[0] = channels;
+        map.pixels = pixels;
+        // The first corner is that of W, dimension 1.
+        for (cuuint32_t i = 0; i + 2 < rank; ++i) {
+          map.lower[i] = lower[i];
+          map.upper[i] = upper[i];
+        }
+      });
 }
 
 NIBBLE_ENTRY CUresult cuTensorMapEncodeIm2colWide(
@@ -175,21 +186,20 @@ NIBBLE_ENTRY CUresult cuTensorMapEncodeIm2colWide(
     cuuint32_t pixels, const cuuint32_t* element_strides, CUtensorMapInterleave interleave,
     CUtensorMapIm2ColWideMode mode, CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion,
     CUtensorMapFloatOOBfill fill) {
-  return with_driver([&](Driver&) {
-    static constexpr const char* kEntry = "cuTensorMapEncodeIm2colWide";
-    const Arguments arguments{result,          type,       rank,    address,   sizes, strides,
-                              element_strides, interleave, swizzle, promotion, fill};
-    if (const char* const rule = broken_argument(arguments, 3)) return refuse(kEntry, rule);
-    if (!within(mode, CU_TENSOR_MAP_IM2COL_WIDE_MODE_W128)) return refuse(kEntry, "no such mode");
-    TensorMap map = to_map(arguments);
-    const bool is_fixed = mode == CU_TENSOR_MAP_IM2COL_WIDE_MODE_W128;
-    map.mode = is_fixed ? TensorMap::Mode::kIm2colW128 : TensorMap::Mode::kIm2colW;
-    map.box[0] = channels;
-    map.pixels = is_fixed ? 128 : pixels;
-    map.lower[0] = lower;
-    map.upper[0] = upper;
-    return finish(kEntry, map, result);
-  });
+  return encode_map(
+      "cuTensorMapEncodeIm2colWide",
+      {result, type, rank, address, sizes, strides, element_strides, interleave, swizzle, promotion,
+       fill},
+      3,
+      [&] { return within(mode, CU_TENSOR_MAP_IM2COL_WIDE_MODE_W128) ? nullptr : "no such mode"; },
+      [&](TensorMap& map) {
+        const bool is_fixed = mode == CU_TENSOR_MAP_IM2COL_WIDE_MODE_W128;
+        map.mode = is_fixed ? TensorMap::Mode::kIm2colW128 : TensorMap::Mode::kIm2colW;
+        map.box[0] = channels;
+        map.pixels = is_fixed ? 128 : pixels;
+        map.lower[0] = lower;
+        map.upper[0] = upper;
+      });
 }
 
 NIBBLE_ENTRY CUresult cuTensorMapReplaceAddress(CUtensorMap* result, void* address) {

@@ -23,52 +23,52 @@ void write_counts(JsonWriter& json, std::string_view key,
   json.end_object();
 }
 
-void write_global(JsonWriter& json, const KernelSummary& kernel) {
-  json.begin_object("global");
+// An object of those classes whose counts are of anything at all, each with what `write` gives.
+template <class Counts, class F>
+void write_classes(JsonWriter& json, std::string_view key,
+                   const std::array<Counts, kInstClasses>& all, uint64_t Counts::*number,
+                   const F& write) {
+  json.begin_object(key);
   for (size_t kind = 0; kind < kInstClasses; ++kind) {
-    const GlobalCounts& counts = kernel.global[kind];
-    if (counts.requests == 0) continue;
+    if (all[kind].*number == 0) continue;
     json.begin_object(name_at(kind));
-    json.number("requests", counts.requests);
-    json.number("bytes", counts.bytes);
-    json.number("sectors", counts.sectors);
-    json.number("lines", counts.lines);
+    write(all[kind]);
     json.end_object();
   }
   json.end_object();
+}
+
+void write_global(JsonWriter& json, const KernelSummary& kernel) {
+  write_classes(json, "global", kernel.global, &GlobalCounts::requests,
+                [&](const GlobalCounts& counts) {
+                  json.number("requests", counts.requests);
+                  json.number("bytes", counts.bytes);
+                  json.number("sectors", counts.sectors);
+                  json.number("lines", counts.lines);
+                });
 }
 
 void write_shared(JsonWriter& json, const KernelSummary& kernel) {
-  json.begin_object("shared");
-  for (size_t kind = 0; kind < kInstClasses; ++kind) {
-    const SharedCounts& counts = kernel.shared[kind];
-    if (counts.requests == 0) continue;
-    json.begin_object(name_at(kind));
-    json.number("requests", counts.requests);
-    json.number("bytes", counts.bytes);
-    json.number("remote_bytes", counts.remote);
-    json.number("wavefronts", counts.wavefronts);
-    json.number("conflicts", counts.wavefronts - counts.least);
-    json.end_object();
-  }
-  json.end_object();
+  write_classes(json, "shared", kernel.shared, &SharedCounts::requests,
+                [&](const SharedCounts& counts) {
+                  json.number("requests", counts.requests);
+                  json.number("bytes", counts.bytes);
+                  json.number("remote_bytes", counts.remote);
+                  json.number("wavefronts", counts.wavefronts);
+                  json.number("conflicts", counts.wavefronts - counts.least);
+                });
 }
 
 void write_async(JsonWriter& json, const KernelSummary& kernel) {
-  json.begin_object("asynchronous");
-  for (size_t kind = 0; kind < kInstClasses; ++kind) {
-    const AsyncCounts& counts = kernel.async[kind];
-    if (counts.operations == 0) continue;
-    json.begin_object(name_at(kind));
-    json.number("operations", counts.operations);
-    json.number("global_bytes", counts.global);
-    json.number("shared_read_bytes", counts.shared_read);
-    json.number("shared_written_bytes", counts.shared_written);
-    json.number("tensor_read_bytes", counts.tensor_read);
-    json.number("tensor_written_bytes", counts.tensor_written);
-    json.end_object();
-  }
-  json.end_object();
+  write_classes(json, "asynchronous", kernel.async, &AsyncCounts::operations,
+                [&](const AsyncCounts& counts) {
+                  json.number("operations", counts.operations);
+                  json.number("global_bytes", counts.global);
+                  json.number("shared_read_bytes", counts.shared_read);
+                  json.number("shared_written_bytes", counts.shared_written);
+                  json.number("tensor_read_bytes", counts.tensor_read);
+                  json.number("tensor_written_bytes", counts.tensor_written);
+                });
 }
 
 void write_mma(JsonWriter& json, const KernelSummary& kernel) {

@@ -366,28 +366,27 @@ void count_mma(const Warp& warp, const Inst& inst, uint32_t m, uint32_t n, uint3
   if (warp.counters != nullptr) ++warp.counters->multiplications[{inst.id, m, n, k}];
 }
 
+namespace {
+template <class Counts, class... Numbers>
+void add_each(Counts& to, const Counts& from, Numbers... numbers) {
+  ((to.*numbers += from.*numbers), ...);
+}
+}  // namespace
+
 void GlobalCounts::add(const GlobalCounts& other) {
-  requests += other.requests;
-  bytes += other.bytes;
-  sectors += other.sectors;
-  lines += other.lines;
+  using C = GlobalCounts;
+  add_each(*this, other, &C::requests, &C::bytes, &C::sectors, &C::lines);
 }
 
 void SharedCounts::add(const SharedCounts& other) {
-  requests += other.requests;
-  bytes += other.bytes;
-  wavefronts += other.wavefronts;
-  least += other.least;
-  remote += other.remote;
+  using C = SharedCounts;
+  add_each(*this, other, &C::requests, &C::bytes, &C::wavefronts, &C::least, &C::remote);
 }
 
 void AsyncCounts::add(const AsyncCounts& other) {
-  operations += other.operations;
-  global += other.global;
-  shared_read += other.shared_read;
-  shared_written += other.shared_written;
-  tensor_read += other.tensor_read;
-  tensor_written += other.tensor_written;
+  using C = AsyncCounts;
+  add_each(*this, other, &C::operations, &C::global, &C::shared_read, &C::shared_written,
+           &C::tensor_read, &C::tensor_written);
 }
 
 void Counters::add(const Counters& other) {

@@ -171,20 +171,11 @@ void append_async_store_rows(Rows& rows) {
        ".{b8,b16,b32,b64,u8,u16,u32,u64,s8,s16,s32,s64,f32,f64} [a], b",
        {100},
        store_release});
-  using Op = ReduceOp;
   using Type = ReduceType;
   Builder build{rows};
-  build.reduction<Op::kAdd, Type::kU32>(".add.{u32,s32}");
-  build.reduction<Op::kAdd, Type::kU64>(".add.u64");
-  build.reduction<Op::kMin, Type::kU32>(".min.u32");
-  build.reduction<Op::kMin, Type::kS32>(".min.s32");
-  build.reduction<Op::kMax, Type::kU32>(".max.u32");
-  build.reduction<Op::kMax, Type::kS32>(".max.s32");
-  build.reduction<Op::kInc, Type::kU32>(".inc.u32");
-  build.reduction<Op::kDec, Type::kU32>(".dec.u32");
-  build.reduction<Op::kAnd, Type::kU32>(".and.b32");
-  build.reduction<Op::kOr, Type::kU32>(".or.b32");
-  build.reduction<Op::kXor, Type::kU32>(".xor.b32");
+  add_cluster_reductions([&]<ReduceOp op, ReduceType type>(const char* op_and_type) {
+    build.reduction<op, type>(op_and_type);
+  });
   build.release<Type::kU32>("{u32,s32}");
   build.release<Type::kU64>("{u64,s64}");
   rows.push_back(

@@ -279,17 +279,9 @@ void append_reductions(Rows& rows) {
   using Op = ReduceOp;
   using Type = ReduceType;
   Builder build{rows};
-  build.both<Op::kAdd, Type::kU32>(".add.{u32,s32}");
-  build.both<Op::kAdd, Type::kU64>(".add.u64");
-  build.both<Op::kMin, Type::kU32>(".min.u32");
-  build.both<Op::kMin, Type::kS32>(".min.s32");
-  build.both<Op::kMax, Type::kU32>(".max.u32");
-  build.both<Op::kMax, Type::kS32>(".max.s32");
-  build.both<Op::kInc, Type::kU32>(".inc.u32");
-  build.both<Op::kDec, Type::kU32>(".dec.u32");
-  build.both<Op::kAnd, Type::kU32>(".and.b32");
-  build.both<Op::kOr, Type::kU32>(".or.b32");
-  build.both<Op::kXor, Type::kU32>(".xor.b32");
+  add_cluster_reductions([&]<ReduceOp op, ReduceType type>(const char* op_and_type) {
+    build.both<op, type>(op_and_type);
+  });
   build.global<Op::kMin, Type::kU64>(".min.u64");
   build.global<Op::kMin, Type::kS64>(".min.s64");
   build.global<Op::kMax, Type::kU64>(".max.u64");

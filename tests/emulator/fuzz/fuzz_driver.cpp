@@ -124,14 +124,5 @@ class DriverTarget {
 }  // namespace nibble::fuzz
 
 int main(int argc, char** argv) {
-  using namespace nibble::fuzz;
-  try {
-    const Options options = read_options(argc, argv);
-    DriverTarget target(read_seeds(options), options.print);
-    return run(options, "fuzz_driver",
-               [&](Random& random, Tally& tally) { target.one_input(random, tally); });
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    std::abort();
-  }
+  return nibble::fuzz::run_target<nibble::fuzz::DriverTarget>(argc, argv, "fuzz_driver");
 }

@@ -146,14 +146,5 @@ class PtxTarget {
 }  // namespace nibble::fuzz
 
 int main(int argc, char** argv) {
-  using namespace nibble::fuzz;
-  try {
-    const Options options = read_options(argc, argv);
-    PtxTarget target(read_seeds(options), options.print);
-    return run(options, "fuzz_ptx",
-               [&](Random& random, Tally& tally) { target.one_input(random, tally); });
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    std::abort();
-  }
+  return nibble::fuzz::run_target<nibble::fuzz::PtxTarget>(argc, argv, "fuzz_ptx");
 }

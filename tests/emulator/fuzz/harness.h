@@ -5,6 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <functional>
 #include <map>
 #include <string>
@@ -35,5 +38,19 @@ int run(const Options& options, const char* name,
 
 // The .ptx files below the folders of the options, in the order of their names, comments left out.
 std::vector<std::string> read_seeds(const Options& options);
+
+// A fuzzer's main(): of a Target(seeds, whether it prints) with one_input(random, tally).
+template <class Target>
+int run_target(int argc, char** argv, const char* name) {
+  try {
+    const Options options = read_options(argc, argv);
+    Target target(read_seeds(options), options.print);
+    return run(options, name,
+               [&](Random& random, Tally& tally) { target.one_input(random, tally); });
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    std::abort();
+  }
+}
 
 }  // namespace nibble::fuzz

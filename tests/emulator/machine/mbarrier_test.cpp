@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
 // mbarriers, cp.async, and the order that they make, under many orders of execution.
+#include "tests/emulator/machine/expect_fault.h"
 #include "tests/emulator/machine/machine.h"
 
 namespace nibble::emulator {
@@ -30,15 +31,6 @@ Outcome run_with(uint64_t seed, const std::string& body, const std::string& befo
   result.fault = machine.run("test", grid, block, {in, out}, cluster);
   result.out = machine.read<uint32_t>(out, 1024);
   return result;
-}
-
-void expect_fault(const Outcome& run, Fault::Kind kind, const std::vector<std::string>& words) {
-  ASSERT_TRUE(run.fault.has_value());
-  EXPECT_EQ(run.fault->kind, kind) << run.fault->report;
-  for (const std::string& word : words) {
-    EXPECT_NE(run.fault->report.find(word), std::string::npos) << "lacks '" << word << "':\n"
-                                                               << run.fault->report;
-  }
 }
 
 constexpr const char* kRing =

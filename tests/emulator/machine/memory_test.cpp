@@ -6,6 +6,7 @@
 
 #include <numeric>
 
+#include "tests/emulator/machine/expect_fault.h"
 #include "tests/emulator/machine/machine.h"
 
 namespace nibble::emulator {
@@ -222,16 +223,6 @@ ret;)",
                        {1, 1, 1}, {32, 1, 1}, ".shared .align 16 .b8 tile[512];");
   ASSERT_FALSE(got.fault) << got.fault->report;
   for (uint32_t i = 0; i < 128; ++i) EXPECT_EQ(got.b[i], i % 4 == 3 ? 0 : i);
-}
-
-// A fault of this kind whose report has all these parts.
-void expect_fault(const Outcome& outcome, Fault::Kind kind, const std::vector<std::string>& parts) {
-  ASSERT_TRUE(outcome.fault.has_value());
-  EXPECT_EQ(outcome.fault->kind, kind) << outcome.fault->report;
-  for (const std::string& part : parts) {
-    EXPECT_NE(outcome.fault->report.find(part), std::string::npos) << "missing: " << part << "\n"
-                                                                   << outcome.fault->report;
-  }
 }
 
 std::string line(uint32_t after_first) {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // wgmma under many orders of execution, what is found wrong with it, and operands of warp-level
 // matrix instructions that are refused.
+#include "tests/emulator/machine/expect_fault.h"
 #include "tests/emulator/machine/machine.h"
 
 namespace nibble::emulator {
@@ -59,15 +60,6 @@ Outcome run_with(uint64_t seed, const std::string& body, const std::string& befo
   result.fault = machine.run("test", {1, 1, 1}, block, {in, out});
   result.out = machine.read<float>(out, 512);
   return result;
-}
-
-void expect_fault(const Outcome& run, Fault::Kind kind, const std::vector<std::string>& words) {
-  ASSERT_TRUE(run.fault.has_value());
-  EXPECT_EQ(run.fault->kind, kind) << run.fault->report;
-  for (const std::string& word : words) {
-    EXPECT_NE(run.fault->report.find(word), std::string::npos) << "lacks '" << word << "':\n"
-                                                               << run.fault->report;
-  }
 }
 
 TEST(Wgmma, GivesTheSameInAnyOrder) {
