@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "runtime/emulator/isa/decode.h"
-#include "runtime/emulator/ops/control.h"
+#include "runtime/emulator/machine/special.h"
 
 namespace nibble::emulator {
 

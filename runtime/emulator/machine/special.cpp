@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstring>
 
 #include "runtime/emulator/machine/block.h"
 
@@ -156,7 +157,9 @@ uint64_t special_value(const Warp& warp, Special special, uint32_t lane) {
   }
 }
 
-uint64_t timer_value(const Warp&, Special special) {
+namespace {
+
+uint64_t timer_value(Special special) {
   using std::chrono::duration_cast;
   using std::chrono::nanoseconds;
   const auto since = special >= Special::kGlobaltimer
@@ -172,6 +175,17 @@ uint64_t timer_value(const Warp&, Special special) {
       return value & 0xFFFFFFFF;
     default:
       return value;
+  }
+}
+
+}  // namespace
+
+void read_timer(Warp& warp, const Inst& inst) {
+  const uint64_t value = timer_value(static_cast<Special>(inst.extra));
+  const Arg& d = inst.arg[0];
+  for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
+    if ((warp.active >> lane & 1) == 0) continue;
+    std::memcpy(warp.reg<std::byte>(d) + size_t{lane} * d.width, &value, d.width);
   }
 }
 

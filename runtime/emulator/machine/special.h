@@ -10,6 +10,7 @@
 namespace nibble::emulator {
 
 class Warp;
+struct Inst;
 
 enum class Special : uint8_t {
   kTid,  // the x of three in a row; y and z follow
@@ -56,7 +57,7 @@ std::optional<Special> find_special(std::string_view name);
 
 // The value in one lane; !varies(special).
 uint64_t special_value(const Warp& warp, Special special, uint32_t lane);
-// The value of one that varies.
-uint64_t timer_value(const Warp& warp, Special special);
+// The body, in place of its row's, of a mov from one that varies; Inst::extra is the Special.
+void read_timer(Warp& warp, const Inst& inst);
 
 }  // namespace nibble::emulator

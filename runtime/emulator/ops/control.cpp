@@ -2,25 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Control flow.
 // https://docs.nvidia.com/cuda/parallel-thread-execution/#control-flow-instructions
-#include "runtime/emulator/ops/control.h"
-
 #include <chrono>
-#include <cstring>
 #include <thread>
 
 #include "runtime/emulator/machine/block.h"
 #include "runtime/emulator/machine/warp.h"
 
 namespace nibble::emulator {
-
-void read_timer(Warp& warp, const Inst& inst) {
-  const uint64_t value = timer_value(warp, static_cast<Special>(inst.extra));
-  const Arg& d = inst.arg[0];
-  for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
-    if ((warp.active >> lane & 1) == 0) continue;
-    std::memcpy(warp.reg<std::byte>(d) + size_t{lane} * d.width, &value, d.width);
-  }
-}
 
 namespace {
 

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "runtime/emulator/machine/block.h"
+#include "runtime/emulator/ops/arithmetic_of.h"
 #include "runtime/emulator/ops/mma.h"
 #include "runtime/emulator/ops/sparsity.h"
-#include "runtime/emulator/tensor/arithmetic_of.h"
 
 namespace nibble::emulator {
 
@@ -97,7 +97,7 @@ tensor::Arithmetic mma_arithmetic(const Warp& warp, const Element& a, bool has_s
   Arithmetic hardware = target < 100 ? Arithmetic::kMmaHopper : Arithmetic::kMmaBlackwell;
   // sm_120 has instructions for these formats, sm_100 goes by way of f16.
   if (has_scales || (is_byte_float && target >= 120)) hardware = Arithmetic::kTcgen05;
-  return tensor::arithmetic_of(warp, hardware);
+  return arithmetic_of(warp, hardware);
 }
 
 void run_mma(Warp& warp, const Inst& inst, const Mma& mma) {

@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "runtime/emulator/machine/access.h"
+#include "runtime/emulator/ops/arithmetic_of.h"
 #include "runtime/emulator/ops/formats.h"
-#include "runtime/emulator/tensor/arithmetic_of.h"
 
 namespace nibble::emulator::tcgen05 {
 
@@ -187,7 +187,7 @@ void Multiplication::multiply_in(uint32_t index, const std::vector<uint32_t>& b)
   multiply.d = p.shape.d;
   multiply.scale = p.shape.scale;
   multiply.scale_block = p.variant.scale_block;
-  multiply.arithmetic = tensor::arithmetic_of(*origin().warp, tensor::Arithmetic::kTcgen05);
+  multiply.arithmetic = arithmetic_of(*origin().warp, tensor::Arithmetic::kTcgen05);
   multiply.saturates = p.shape.saturates;
   if (p.variant.is_sparse) {
     std::vector<uint16_t> places(a.size());

@@ -15,10 +15,10 @@
 #include "runtime/emulator/machine/access.h"
 #include "runtime/emulator/machine/async.h"
 #include "runtime/emulator/machine/report.h"
+#include "runtime/emulator/ops/arithmetic_of.h"
 #include "runtime/emulator/ops/mma.h"
 #include "runtime/emulator/ops/sparsity.h"
 #include "runtime/emulator/ops/wgmma.h"
-#include "runtime/emulator/tensor/arithmetic_of.h"
 
 namespace nibble::emulator {
 
@@ -58,7 +58,7 @@ class Multiplication : public Operation {
         wgmma_(wgmma),
         frame_(warp.frame().data),
         accumulates_(warp.predicate(inst.arg[wgmma.at_scale()]) != 0),
-        arithmetic_(tensor::arithmetic_of(warp, tensor::Arithmetic::kWgmmaHopper)) {
+        arithmetic_(arithmetic_of(warp, tensor::Arithmetic::kWgmmaHopper)) {
     const Element element = dense(wgmma.a);
     a_.resize(size_t{kRows} * wgmma.stored_k());
     if (wgmma.a_in_registers) {

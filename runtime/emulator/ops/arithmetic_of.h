@@ -7,11 +7,11 @@
 #include "runtime/emulator/machine/warp.h"
 #include "runtime/emulator/tensor/multiply.h"
 
-namespace nibble::emulator::tensor {
+namespace nibble::emulator {
 
 // The hardware's, or exact sums where the settings ask for them.
-inline Arithmetic arithmetic_of(const Warp& warp, Arithmetic hardware) {
-  return warp.block().grid().settings.exact_tensor ? Arithmetic::kExact : hardware;
+inline tensor::Arithmetic arithmetic_of(const Warp& warp, tensor::Arithmetic hardware) {
+  return warp.block().grid().settings.exact_tensor ? tensor::Arithmetic::kExact : hardware;
 }
 
-}  // namespace nibble::emulator::tensor
+}  // namespace nibble::emulator
