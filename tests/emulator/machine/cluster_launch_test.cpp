@@ -139,13 +139,15 @@ TEST(ClusterLaunch, EveryBlockIsDoneOnceWhateverTheOrder) {
 }
 
 TEST(ClusterLaunch, RefusesWhatIsNoResponse) {
-  const std::string text = persistent_kernel("", kOwn, kVector,
-                                             "bar.sync 0;\n"
-                                             "st.shared.b32 [response+12], 7;");
-  // The write races with the answer, or is read instead of it, or comes before it was asked for.
-  uint32_t found = 0;
-  for (uint64_t seed = 0; seed < 24; ++seed) found += run(text, {2, 1, 1}, seed, 1).fault ? 1 : 0;
-  EXPECT_GT(found, 0u);
+  // Between the wait for the answer and its use.
+  std::string text = persistent_kernel("", kOwn, kVector, "bar.sync 0;");
+  text.insert(text.find("ld.shared.b128 %q"),
+              "bar.sync 0;\n@%p1 st.shared.b32 [response+12], 7;\nbar.sync 0;\n");
+  for (uint64_t seed = 0; seed < 24; ++seed) {
+    const Outcome got = run(text, {2, 1, 1}, seed, 1);
+    ASSERT_TRUE(got.fault) << seed;
+    EXPECT_NE(got.fault->report.find("is no response"), std::string::npos) << got.fault->report;
+  }
 }
 
 }  // namespace
