@@ -59,7 +59,7 @@ std::string tile_text(GemmRule rule, const GemmShape& shape, const GemmConfig& c
   const std::string columns = "epilogue_columns = " + number(config.epilogue_columns);
   switch (rule) {
     case GemmRule::kNeverSwapped:
-      return std::string("swapped = 1: a ") + (shape.gated ? "gated product" : "FP4 output") +
+      return std::string("swapped = 1: ") + (shape.gated ? "a gated product" : "an FP4 output") +
              " cannot be computed transposed";
     case GemmRule::kPairTile:
       return "cta_group = 2 with " + tile_n +

@@ -273,7 +273,7 @@ TEST(GemmConfig, RefusalsNameTheRuleOfSplitsAndTensorMemory) {
   nvfp4.output = OutputType::kNvfp4;
   EXPECT_EQ(
       refusal(nvfp4, {.swapped = 1}),
-      "invalid argument: GemmConfig: swapped = 1: a FP4 output cannot be computed transposed");
+      "invalid argument: GemmConfig: swapped = 1: an FP4 output cannot be computed transposed");
   EXPECT_EQ(refusal(nvfp4, {.epilogue_columns = 32}),
             "invalid argument: GemmConfig: epilogue_columns = 32: an NVFP4 output needs 64: four "
             "scales are one word");
