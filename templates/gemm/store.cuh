@@ -94,19 +94,22 @@ class Storer {
     }
   }
 
-  // Sums of a part of k, [chunk][column][row]: the lanes of a warp write 128 bytes next to each
-  // other.
-  __device__ float* partial_sums(const Work& work, int part, int chunk) const {
+  // Four sums of this thread's row, of a part of k: [chunk][kColumns / 4][row][4], so that a warp
+  // writes 512 bytes next to each other.
+  __device__ float* partial_sums(const Work& work, int part, int chunk, int column) const {
     const int64_t tile = int64_t{work.tile} * Config::kSplit + part;
-    return params_.partial_sums + ((tile * kChunks + chunk) * kColumns) * kTileRows + warp_ * 32 +
-           lane_;
+    const int64_t fours = (tile * kChunks + chunk) * (kColumns / 4) + column / 4;
+    return params_.partial_sums + (fours * kTileRows + warp_ * 32 + lane_) * 4;
   }
 
   __device__ void keep_partial_sums(const Work& work) {
     for_each_chunk([&](int chunk, const float(&value)[kColumns]) {
-      float* to = partial_sums(work, work.part, chunk);
 #pragma unroll
-      for (int i = 0; i < kColumns; ++i) to[i * kTileRows] = value[i];
+      for (int i = 0; i < kColumns; i += 4) {
+        const uint32_t words[4] = {__float_as_uint(value[i]), __float_as_uint(value[i + 1]),
+                                   __float_as_uint(value[i + 2]), __float_as_uint(value[i + 3])};
+        ptx::st_global_v4_b32(partial_sums(work, work.part, chunk, i), words);
+      }
     });
   }
 
@@ -129,11 +132,14 @@ class Storer {
       float value[kColumns];
 #pragma unroll 1
       for (int part = 0; part < Config::kSplit; ++part) {
-        const float* from = partial_sums(work, part, chunk);
 #pragma unroll
-        for (int i = 0; i < kColumns; ++i) {
-          const float sum = ptx::ld_relaxed_gpu_global_f32(from + i * kTileRows);
-          value[i] = part == 0 ? sum : __fadd_rn(value[i], sum);
+        for (int i = 0; i < kColumns; i += 4) {
+          float sums[4];
+          ptx::ld_relaxed_gpu_global_v4_f32(partial_sums(work, part, chunk, i), sums);
+#pragma unroll
+          for (int j = 0; j < 4; ++j) {
+            value[i + j] = part == 0 ? sums[j] : __fadd_rn(value[i + j], sums[j]);
+          }
         }
       }
       store(work, chunk, value);

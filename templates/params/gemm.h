@@ -49,7 +49,7 @@ struct GemmParams {
   int tiles_m;  // tiles of a cluster along the rows of the MMA: kClusterM x 128 rows each
   int tiles_n;  // and along its columns: kClusterN x kTileN each
   int batch;
-  float* partial_sums;      // kSplit > 1: [thread block tiles, kSplit, kTileN, 128]
+  float* partial_sums;      // kSplit > 1: [thread block tiles, kSplit, kTileN / 4, 128 rows, 4]
   unsigned* arrived_parts;  // [thread block tiles, 4 warps], 0
 };
 

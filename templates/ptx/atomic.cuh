@@ -19,13 +19,11 @@ __device__ inline uint32_t atom_add_acq_rel_gpu_global_u32(void* a, uint32_t b) 
 }
 
 // Reads what other thread blocks may have written.
-__device__ inline float ld_relaxed_gpu_global_f32(const void* a) {
-  float d;
-  asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];"
-               : "=f"(d)
+__device__ inline void ld_relaxed_gpu_global_v4_f32(const void* a, float (&d)[4]) {
+  asm volatile("ld.relaxed.gpu.global.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
                : "l"(__cvta_generic_to_global(a))
                : "memory");
-  return d;
 }
 
 }  // namespace nibble::ptx
