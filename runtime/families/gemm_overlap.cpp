@@ -65,7 +65,7 @@ bool overlap(const Region& a, const Region& b) {
 
 Region region_of(Name name, const GemmMatrix& matrix, const GemmRequest& request, int64_t columns) {
   const int64_t size = size_of(matrix.type);
-  return {std::move(name),
+  return {name,
           matrix.data,
           request.m,
           columns * size,
