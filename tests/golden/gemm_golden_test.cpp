@@ -218,7 +218,8 @@ TEST(GemmReference, TensorSumIsNearTheExactOne) {
     }
     // 33 terms, each cut by 2^-25 of no more than four times the largest (a significand below 2
     // each), and the sum by 2^-23.
-    const double steps = static_cast<double>((k + 31) / 32);
+    const int64_t mmas = (k + 31) / 32;
+    const auto steps = static_cast<double>(mmas);
     const double bound = steps * magnitudes * (33 * 4 * 0x1p-25 + 0x1p-23) + steps * 0x1p-149;
     EXPECT_LE(std::fabs(static_cast<double>(tensor_sum(a, b)) - reference::exact_sum(a, 0, b, 0)),
               bound)
@@ -244,7 +245,7 @@ TEST(GemmReference, SmallIntegersAreExactInEveryWay) {
 }
 
 TEST(GemmReference, InfinitiesAndNan) {
-  auto bf16 = [](std::vector<float> values) {
+  auto bf16 = [](const std::vector<float>& values) {
     Operand operand;
     operand.format = Format::kBf16;
     operand.rows = 1;
