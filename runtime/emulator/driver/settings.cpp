@@ -108,6 +108,8 @@ EnvironmentSettings read_environment() {
       result.machine.check_uninitialized = true;
     } else if (check == "tensor-fences") {
       result.machine.check_tensor_fences = true;
+    } else if (check == "init-fences") {
+      result.machine.check_init_fences = true;
     } else if (check == "tensor-waits") {
       result.machine.check_tensor_waits = true;
     } else if (check == "order") {
@@ -117,7 +119,7 @@ EnvironmentSettings read_environment() {
     } else {
       result.error = "NIBBLE_EMULATOR_CHECK: '" + std::string(check) +
                      "' is no check; there are 'order', 'no-order', 'uninitialized', "
-                     "'tensor-fences' and 'tensor-waits'";
+                     "'init-fences', 'tensor-fences' and 'tensor-waits'";
     }
   }
   const std::string_view tensor = variable("NIBBLE_EMULATOR_TENSOR");

@@ -207,25 +207,29 @@ void report(Warp& warp, const Inst& inst, const Inst& producer, const Rule& rule
   grid.settings.report(what + place_of(warp, function, inst, warp.active));
 }
 
-void read_pending(Warp& warp, const Inst& inst, const Inst& producer) {
-  const Rule& rule = rule_of(producer);
+void read_pending(Warp& warp, const Inst& inst, Warp::Unfinished producer) {
+  const Rule& rule = rule_of(*producer.inst);
   const Settings& settings = warp.block().grid().settings;
   if (rule.is_kept ? settings.check_tensor_waits : settings.check_order) {
-    report(warp, inst, producer, rule);
+    report(warp, inst, *producer.inst, rule);
   }
   if (!rule.is_kept) return;
-  warp.block().cluster().order().wait_tensor(warp);
-  end_pending(warp, rule.opcode);
+  warp.block().cluster().order().wait_tensor(warp, producer.access);
+  std::erase_if(warp.unfinished, [&](const Warp::Unfinished& other) {
+    return other.access <= producer.access && &rule_of(*other.inst) == &rule;
+  });
 }
 
 // The body of an instruction that may read what is still written.
 void check_then_run(Warp& warp, const Inst& inst) {
   const Program::Code& code = warp.block().grid().code;
   const auto& check = code.pending_checks[code.pending_index[inst.id]];
-  for (const Inst* const producer : warp.unfinished) {
-    if (std::find(check.producers.begin(), check.producers.end(), producer) !=
+  // The latest of those whose registers it reads: the others end with it.
+  for (size_t i = warp.unfinished.size(); i-- > 0;) {
+    const Warp::Unfinished producer = warp.unfinished[i];
+    if (std::find(check.producers.begin(), check.producers.end(), producer.inst) !=
         check.producers.end()) {
-      read_pending(warp, inst, *producer);
+      read_pending(warp, inst, producer);
       break;
     }
   }
@@ -250,14 +254,15 @@ void check_pending(const Function& source, DecodedFunction& out, Program::Code& 
 
 void begin_pending(Warp& warp, const Inst& inst) {
   if (warp.block().grid().code.pending_checks.empty()) return;
-  if (std::find(warp.unfinished.begin(), warp.unfinished.end(), &inst) == warp.unfinished.end()) {
-    warp.unfinished.push_back(&inst);
-  }
+  std::erase_if(warp.unfinished,
+                [&](const Warp::Unfinished& other) { return other.inst == &inst; });
+  warp.unfinished.push_back({&inst, warp.block().cluster().order().last_tensor_access(warp)});
 }
 
 void end_pending(Warp& warp, std::string_view opcode) {
-  std::erase_if(warp.unfinished,
-                [&](const Inst* inst) { return inst->row->spelling.starts_with(opcode); });
+  std::erase_if(warp.unfinished, [&](const Warp::Unfinished& other) {
+    return other.inst->row->spelling.starts_with(opcode);
+  });
 }
 
 }  // namespace nibble::emulator

@@ -50,8 +50,11 @@ inline uint32_t first(uint32_t lanes) { return static_cast<uint32_t>(std::countr
 
 // Whether an access to shared memory is one that is to be ordered.
 inline bool checks_order(const Request& request) {
-  return request.access != Access::kAtomic && !request.warp.is_ordering &&
-         !request.warp.is_unordered && request.warp.block().cluster().order().is_enabled();
+  Order& order = request.warp.block().cluster().order();
+  if (!order.is_enabled() || request.warp.is_unordered) return false;
+  if (request.access != Access::kAtomic && !request.warp.is_ordering) return true;
+  if (request.access != Access::kRead) order.note_unseen_write();
+  return false;
 }
 
 // Lane by lane: several windows, tracked bytes, faults.

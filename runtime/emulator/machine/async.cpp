@@ -25,6 +25,24 @@ void touch(Order& order, const Origin& origin, Ticket ticket, const std::vector<
   }
 }
 
+// Copies that are still pending count as writes: touch() finds those.
+void check_sources(const Order& order, const Origin& origin, const std::vector<Extent>& extents) {
+  for (size_t i = 0; i < extents.size();) {
+    const uint8_t part = extents[i].part;
+    const Extent* source = nullptr;
+    bool was_written = false;
+    for (; i < extents.size() && extents[i].part == part; ++i) {
+      const Extent& extent = extents[i];
+      if (extent.is_tensor || extent.access != Access::kRead || extent.bytes == 0) continue;
+      if (source == nullptr) source = &extent;
+      was_written = was_written || order.was_written(*extent.block, extent.offset, extent.bytes);
+    }
+    if (source != nullptr && !was_written) {
+      order.report_unwritten(origin, *source->block, source->offset);
+    }
+  }
+}
+
 }  // namespace
 
 void AsyncEngine::add(std::unique_ptr<Operation> operation, const void* queue) {
@@ -36,6 +54,7 @@ void AsyncEngine::add(std::unique_ptr<Operation> operation, const void* queue) {
   if (order_.is_enabled()) {
     operation->hand_on_ = order_.knowledge(*operation->origin().warp);
     operation->hand_on_.seen.raise(operation->ticket_.agent, operation->ticket_.clock);
+    check_sources(order_, operation->origin(), extents);
     touch(order_, operation->origin(), operation->ticket_, extents);
   }
   if (counters != nullptr) {

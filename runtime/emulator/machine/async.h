@@ -23,6 +23,7 @@ struct Extent {
   bool is_tensor = false;
   uint32_t offset = 0, bytes = 0;  // of the block's shared memory
   TensorRange tensor;
+  uint8_t part = 0;  // which operand, where it reads several
 };
 
 class Operation {

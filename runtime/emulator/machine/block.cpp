@@ -290,8 +290,9 @@ void Cluster::wake(const void* event) {
 }
 
 void Cluster::report_deadlock() const {
-  throw FaultError{{Fault::Kind::kDeadlock,
-                    "deadlock: no warp can go on\n  kernel: " + grid_.kernel.name + state()}};
+  throw FaultError{
+      {Fault::Kind::kDeadlock, "deadlock: no warp can go on\n  kernel: " + grid_.kernel.name +
+                                   state() + grid_.findings.text()}};
 }
 
 std::string Cluster::state() const {
@@ -300,13 +301,14 @@ std::string Cluster::state() const {
   return text + async_.state();
 }
 
-void Cluster::arrive(Warp& warp) {
+void Cluster::arrive(Warp& warp, bool releases) {
   if ((warp.cluster_pending & warp.active) != 0) {
     warp.fault(Fault::Kind::kIllegalInstruction,
                "barrier.cluster.arrive twice without a wait between",
                warp.cluster_pending & warp.active);
   }
   warp.cluster_pending |= warp.active;
+  if (releases) order_.release_to_cluster(warp);
   order_.release(warp, barrier_);
   arrived_ += static_cast<uint32_t>(std::popcount(warp.active));
   complete_when_all_arrived();

@@ -37,11 +37,21 @@ class Findings {
     const std::lock_guard lock(mutex_);
     return pairs_.size() < kMost && pairs_.emplace(instruction, other).second;
   }
+  void note(const std::string& what) {
+    const std::lock_guard lock(mutex_);
+    text_ += "\n  found before: " + what;
+  }
+  // What was noted, for reports of what may have come of it.
+  std::string text() const {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
 
  private:
   static constexpr size_t kMost = 16;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::set<std::pair<uint32_t, uint32_t>> pairs_;
+  std::string text_;
 };
 
 // What all blocks of a launch share.
@@ -163,7 +173,7 @@ class Cluster {
   Counters* counters() const { return counters_; }
   Dim3 position(uint32_t rank) const;  // %cluster_ctaid
 
-  void arrive(Warp& warp);
+  void arrive(Warp& warp, bool releases);
   void on_exit();
 
   // Takes a cluster that has not begun, which then never will (clusterlaunchcontrol). None: there

@@ -174,6 +174,8 @@ struct Settings {
   void (*report)(const std::string&) = nullptr;  // takes what check_order finds, from any thread;
                                                  // null: the launch ends with it
   bool check_tensor_fences = false;  // missing tcgen05.fence, which hardware mostly forgives
+  bool check_init_fences = false;    // mbarrier.init known to other blocks without any release,
+                                     // which hardware mostly forgives
   bool check_tensor_waits = false;   // registers read before tcgen05.wait::ld, which is legal: the
                                      // dependency is kept (PTX ISA 9.7.16.6.4.5)
   uint64_t seed = 0;                 // of the order of warps and asynchronous work; 0: plain turns

@@ -57,6 +57,16 @@ MbarrierState Mbarriers::read(const Origin& origin, uint32_t offset) {
   return MbarrierState::unpack(bits);
 }
 
+MbarrierState Mbarriers::use(const Origin& origin, uint32_t offset, const Knowledge& known) {
+  const MbarrierState state = read(origin, offset);
+  block_.cluster().order().check_initialised(origin, known, block_, offset, records_[offset].init);
+  return state;
+}
+
+MbarrierState Mbarriers::use(const Origin& origin, uint32_t offset) {
+  return use(origin, offset, block_.cluster().order().knowledge(*origin.warp));
+}
+
 void Mbarriers::write(uint32_t offset, MbarrierState state) {
   const uint64_t bits = state.pack();
   std::memcpy(block_.shared() + offset, &bits, sizeof bits);
@@ -93,7 +103,9 @@ void Mbarriers::init(const Origin& origin, uint32_t offset, uint32_t count) {
              "mbarrier.init with a count of " + std::to_string(count) + "; it must be 1 to " +
                  std::to_string(kMaxMbarrierCount));
   }
-  records_[offset] = Record{};
+  Record& record = records_[offset];
+  record = Record{};
+  record.init = block_.cluster().order().now(*origin.warp);
   over_.erase(offset);
   MbarrierState state;
   state.pending = state.expected = count;
@@ -101,14 +113,14 @@ void Mbarriers::init(const Origin& origin, uint32_t offset, uint32_t count) {
 }
 
 void Mbarriers::invalidate(const Origin& origin, uint32_t offset) {
-  read(origin, offset);
+  use(origin, offset);
   records_.erase(offset);
   over_.insert(offset);
 }
 
 uint64_t Mbarriers::arrive(const Origin& origin, uint32_t offset, Arrival arrival,
                            const Knowledge& from) {
-  MbarrierState state = read(origin, offset);
+  MbarrierState state = use(origin, offset, from);
   const uint64_t before = state.pack();
   if (arrival.count == 0 || arrival.count > kMaxMbarrierCount) {
     fault_at(origin, Fault::Kind::kIllegalInstruction,
@@ -139,7 +151,7 @@ uint64_t Mbarriers::arrive(const Origin& origin, uint32_t offset, Arrival arriva
 }
 
 void Mbarriers::expect_tx(const Origin& origin, uint32_t offset, uint32_t bytes) {
-  MbarrierState state = read(origin, offset);
+  MbarrierState state = use(origin, offset);
   note(records_[offset], origin, "expects bytes", bytes);
   state.tx += static_cast<int32_t>(bytes);
   update(origin, offset, state);
@@ -147,7 +159,7 @@ void Mbarriers::expect_tx(const Origin& origin, uint32_t offset, uint32_t bytes)
 
 void Mbarriers::complete_tx(const Origin& origin, uint32_t offset, uint32_t bytes,
                             const Knowledge& from) {
-  MbarrierState state = read(origin, offset);
+  MbarrierState state = use(origin, offset, from);
   Record& record = records_[offset];
   note(record, origin, "completed bytes", bytes);
   record.arriving.join(from);
@@ -156,17 +168,17 @@ void Mbarriers::complete_tx(const Origin& origin, uint32_t offset, uint32_t byte
 }
 
 void Mbarriers::add_pending(const Origin& origin, uint32_t offset) {
-  MbarrierState state = read(origin, offset);
+  MbarrierState state = use(origin, offset);
   ++state.pending;
   update(origin, offset, state);
 }
 
 bool Mbarriers::is_complete(const Origin& origin, uint32_t offset, uint32_t parity) {
-  return (read(origin, offset).phase & 1) != (parity & 1);
+  return (use(origin, offset).phase & 1) != (parity & 1);
 }
 
 bool Mbarriers::is_complete_after(const Origin& origin, uint32_t offset, uint64_t state) {
-  return read(origin, offset).phase != MbarrierState::unpack(state).phase;
+  return use(origin, offset).phase != MbarrierState::unpack(state).phase;
 }
 
 std::string Mbarriers::state_text(uint32_t offset) const {

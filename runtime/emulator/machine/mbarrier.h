@@ -82,10 +82,14 @@ class Mbarriers {
   struct Record {
     uint64_t bits = 0;  // as last written here
     uint32_t phases = 0;
+    Epoch init;
     Knowledge arriving, completed;
     std::vector<Event> events, previous;  // of this phase, of the last
   };
   MbarrierState read(const Origin& origin, uint32_t offset);
+  // The same for a use by who knows `known`.
+  MbarrierState use(const Origin& origin, uint32_t offset, const Knowledge& known);
+  MbarrierState use(const Origin& origin, uint32_t offset);  // by the warp itself
   void write(uint32_t offset, MbarrierState state);
   void update(const Origin& origin, uint32_t offset, MbarrierState state);
   static void note(Record& record, const Origin& origin, const char* what, uint32_t amount);

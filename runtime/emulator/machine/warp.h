@@ -174,7 +174,11 @@ class Warp {
   CopyGroups multiplications;               // of wgmma.mma_async
   bool has_fenced_multiplications = false;  // wgmma.fence has been executed
   // Instructions whose results no wait has come for, where some instruction looks (isa/pending.h).
-  std::vector<const Inst*> unfinished;
+  struct Unfinished {
+    const Inst* inst = nullptr;
+    uint32_t access = 0;  // Order::last_tensor_access()
+  };
+  std::vector<Unfinished> unfinished;
 
   // Lanes that have arrived at the cluster barrier and whose phase has not completed.
   uint32_t cluster_pending = 0;

@@ -66,7 +66,11 @@ void sync_warp(Warp& warp, const Inst& inst) {
   warp.gather_anywhere(union_of_masks(warp, inst.arg[0]));
 }
 
-void cluster_arrive(Warp& warp, const Inst&) { warp.block().cluster().arrive(warp); }
+void cluster_arrive(Warp& warp, const Inst& inst) {
+  constexpr size_t kSemantics = 2;  // the group behind .cluster and .arrive
+  constexpr uint8_t kRelaxed = 1;
+  warp.block().cluster().arrive(warp, inst.choice[kSemantics] != kRelaxed);
+}
 
 void cluster_wait(Warp& warp, const Inst&) {
   if ((warp.active & warp.cluster_pending) == 0) return;
@@ -78,6 +82,22 @@ void cluster_wait(Warp& warp, const Inst&) {
 void fence(Warp& warp, const Inst&) {
   full_fence();
   warp.block().cluster().order().synchronize(warp);
+}
+
+void fence_release(Warp& warp, const Inst&) {
+  full_fence();
+  warp.block().cluster().order().publish(warp);
+}
+
+void fence_acquire(Warp& warp, const Inst&) {
+  full_fence();
+  warp.block().cluster().order().learn(warp);
+}
+
+// Between the warp's own accesses in two proxies; it does not order those of others by itself.
+void fence_proxy(Warp& warp, const Inst&) {
+  full_fence();
+  warp.block().cluster().order().fence_async_proxy(warp);
 }
 
 void fence_async(Warp& warp, const Inst& inst) {
@@ -110,12 +130,13 @@ void append_barrier_rows(Rows& rows) {
       {"membar.{cta,gl,sys}", {}, fence},
       {"membar.proxy.alias", {70}, fence},
       {"fence{.sc,.acq_rel}.{cta,cluster,gpu,sys}", {70}, fence},
-      {"fence.{acquire,release}.{cta,cluster,gpu,sys}", {90}, fence},
-      {"fence.acquire.sync_restrict::shared::cluster.cluster", {90}, fence},
-      {"fence.release.sync_restrict::shared::cta.cluster", {90}, fence},
-      {"fence.mbarrier_init.release.cluster", {90}, fence},
+      {"fence.acquire.{cta,cluster,gpu,sys}", {90}, fence_acquire},
+      {"fence.release.{cta,cluster,gpu,sys}", {90}, fence_release},
+      {"fence.acquire.sync_restrict::shared::cluster.cluster", {90}, fence_acquire},
+      {"fence.release.sync_restrict::shared::cta.cluster", {90}, fence_release},
+      {"fence.mbarrier_init.release.cluster", {90}, fence_release},
       {"fence.proxy.alias", {70}, fence},
-      {"fence.proxy.async{.global,.shared::cta,.shared::cluster}", {90}, fence_async},
+      {"fence.proxy.async{.global,.shared::cta,.shared::cluster}", {90}, fence_proxy},
       {"fence.proxy.async::generic.{acquire,release}{.sync_restrict::shared::cta,"
        ".sync_restrict::shared::cluster}.cluster",
        {90},

@@ -57,7 +57,9 @@ void expect_tx(Warp& warp, const Inst& inst) {
 // What the warp knows now, for a barrier.
 Knowledge hand_over(Warp& warp) {
   Knowledge knowledge;
-  warp.block().cluster().order().release(warp, knowledge);
+  Order& order = warp.block().cluster().order();
+  order.release_to_cluster(warp);
+  order.release(warp, knowledge);
   return knowledge;
 }
 

@@ -98,8 +98,9 @@ void Multiplication::add_part(std::vector<Extent>& extents, const Part& part, Ac
 void Multiplication::list_extents(std::vector<Extent>& extents) const {
   const Product& p = product_;
   for (uint32_t i = 0; i < p.blocks.count; ++i) {
-    if (p.has_a_rows) add_rows(extents, p.a, *p.blocks.block[i]);
-    add_rows(extents, p.b, *p.blocks.block[i]);
+    const auto part = static_cast<uint8_t>(2 * i);
+    if (p.has_a_rows) add_rows(extents, p.a, *p.blocks.block[i], part);
+    add_rows(extents, p.b, *p.blocks.block[i], part + 1);
   }
   for (const Part& part : sources()) add_part(extents, part, Access::kRead);
   add_part(extents, {"D", result_columns(p.layout, p.d, p.shape.n), true}, Access::kWrite);

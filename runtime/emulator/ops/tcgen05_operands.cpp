@@ -56,10 +56,11 @@ void check_written(const Origin& origin, const tensor::MatrixTile& tile, tensor:
   }
 }
 
-void add_rows(std::vector<Extent>& extents, const tensor::MatrixTile& tile, Block& block) {
+void add_rows(std::vector<Extent>& extents, const tensor::MatrixTile& tile, Block& block,
+              uint8_t part) {
   const uint32_t begin = window_begin(block);
   for (const tensor::ByteRange& range : tensor::list_ranges(tile)) {
-    extents.push_back({&block, Access::kRead, false, range.begin - begin, range.bytes, {}});
+    extents.push_back({&block, Access::kRead, false, range.begin - begin, range.bytes, {}, part});
   }
 }
 

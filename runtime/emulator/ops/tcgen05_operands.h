@@ -22,7 +22,8 @@ void check_rows(const Origin& origin, const tensor::MatrixTile& tile, const Bloc
 void check_written(const Origin& origin, const tensor::MatrixTile& tile, tensor::Packing packing,
                    Block& block, const char* what);
 // Its bytes, which the operation reads.
-void add_rows(std::vector<Extent>& extents, const tensor::MatrixTile& tile, Block& block);
+void add_rows(std::vector<Extent>& extents, const tensor::MatrixTile& tile, Block& block,
+              uint8_t part = 0);
 const std::byte* chunk_in(Block& block, const tensor::MatrixTile& tile, uint32_t line,
                           uint32_t chunk);
 // The codes of a tile, row-major.

@@ -113,6 +113,7 @@ class Multiplication : public Operation {
         extent.access = Access::kRead;
         extent.offset = offset;
         extent.bytes = bytes;
+        extent.part = matrix == &b_matrix_ ? 1 : 0;
         extents.push_back(extent);
       }
     }

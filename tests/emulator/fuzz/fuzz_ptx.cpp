@@ -125,6 +125,7 @@ class PtxTarget {
     settings.counters = random.one_in(6);
     settings.trace = settings.counters && random.one_in(2);
     if (random.one_in(2)) settings.report = [](const std::string&) {};
+    settings.check_init_fences = random.one_in(4);
     ++tally["launched"];
     if (run(launch, model, memory.global, settings)) ++tally["launches with a fault"];
     if (!settings.counters) return;

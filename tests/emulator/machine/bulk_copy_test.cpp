@@ -160,12 +160,16 @@ TEST(BulkCopy, TooFewBytesExpectedOrCompletedIsADeadlock) {
 }
 
 TEST(BulkCopy, BytesNeverWrittenAreFound) {
-  const Outcome got = run(
+  const std::string store =
       "fence.proxy.async;\n@%p1 cp.async.bulk.global.shared::cta.bulk_group [%rd4], [box], 256;\n"
-      "@%p1 cp.async.bulk.commit_group;\n@%p1 cp.async.bulk.wait_group 0;\nret;",
-      0, "sm_90a", true);
+      "@%p1 cp.async.bulk.commit_group;\n@%p1 cp.async.bulk.wait_group 0;\nret;";
+  // Some of them on request, all of them always.
+  const std::string some = "@%p1 st.shared.u32 [box], %r4;\n";
+  const Outcome got = run(some + store, 0, "sm_90a", true);
   ASSERT_TRUE(got.fault);
-  EXPECT_EQ(got.fault->kind, Fault::Kind::kUninitialized);
+  EXPECT_EQ(got.fault->kind, Fault::Kind::kUninitialized) << got.fault->report;
+  EXPECT_FALSE(run(some + store).fault);
+  expect_fault(store, "which nobody has written yet");
 }
 
 }  // namespace

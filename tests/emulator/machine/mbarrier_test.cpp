@@ -140,6 +140,25 @@ TEST(Mbarrier, DeadlockSaysWhoWaitsForWhat) {
                 "warp 1", "mbarrier.try_wait.parity"});
 }
 
+TEST(Mbarrier, DeadlockRepeatsWhatWasFoundBefore) {
+  Settings settings;
+  settings.report = [](const std::string&) {};
+  Machine machine("sm_90a", settings);
+  ASSERT_TRUE(machine.load(kernel(R"(
+mbarrier.init.shared.b64 [bar], 64;
+st.shared.u32 [data], %r4;
+W: mbarrier.try_wait.parity.shared.b64 %p2, [bar], 0;
+@!%p2 bra W;
+)",
+                                  ".shared .align 8 .b64 bar; .shared .b32 data;")))
+      << machine.error;
+  const uint64_t buffer = machine.buffer(std::vector<uint32_t>(64, 0));
+  Outcome run;
+  run.fault = machine.run("test", {1, 1, 1}, {64, 1, 1}, {buffer, buffer});
+  expect_fault(run, Fault::Kind::kDeadlock,
+               {"found before: race: writes shared memory", "warp 1", "st.shared.u32"});
+}
+
 TEST(Mbarrier, TransactionsAndStates) {
   const Outcome run = run_with(0, R"(
 mov.u32 %r5, bar;

@@ -23,12 +23,15 @@ class GemmProgram {
   virtual ~GemmProgram() = default;
   virtual ProgramRun run(const std::string& text, uint64_t seed) const = 0;
 
+  bool checks_uninitialized = true;
+
  protected:
-  static Settings settings_of(uint64_t seed) {
+  Settings settings_of(uint64_t seed) const {
     Settings settings;
+    settings.check_init_fences = true;
     settings.check_tensor_fences = true;
     settings.check_tensor_waits = true;
-    settings.check_uninitialized = true;
+    settings.check_uninitialized = checks_uninitialized;
     settings.seed = seed;
     settings.threads = 1;
     return settings;

@@ -315,5 +315,32 @@ TEST(Tcgen05Access, EndsALoadAtItsFirstUse) {
   }
 }
 
+// Two loads; the registers of one are used, then warp 0 deallocates.
+TEST(Tcgen05Access, AUseEndsNoLaterLoad) {
+  for (const bool uses_later : {true, false}) {
+    const std::string first = "tcgen05.ld.sync.aligned.32x32b.x2.b32 {%x0, %x1}, [%mine];\n";
+    const std::string second = "tcgen05.ld.sync.aligned.32x32b.x2.b32 {%x2, %x3}, [%mine+2];\n";
+    TensorKernel kernel(1, 32, 1024);
+    kernel.before_reading = "{\n.reg .b32 %x<16>;\n" + first + second +
+                            (uses_later ? "add.u32 %x4, %x2, 1;\n" : "add.u32 %x4, %x0, 1;\n") +
+                            "}\n";
+    std::string text = kernel.text();
+    const size_t reading = text.find("add.u32 %x4");
+    std::string tail = text.substr(reading);
+    erase_lines(tail, "tcgen05.ld.");
+    erase_lines(tail, "tcgen05.wait::ld");
+    erase_lines(tail, "st.global");
+    Machine machine("sm_100a");
+    ASSERT_TRUE(machine.load(text.substr(0, reading) + tail)) << machine.error;
+    const uint64_t a = machine.buffer(std::vector<uint32_t>(256));
+    const uint64_t b = machine.buffer(std::vector<uint32_t>(128 * 32));
+    const auto fault = machine.run("test", {1, 1, 1}, {128, 1, 1}, {a, b}, {1, 1, 1}, 1024);
+    EXPECT_EQ(fault.has_value(), !uses_later) << (fault ? fault->report : "");
+    if (fault) {
+      EXPECT_NE(fault->report.find("[%mine+2]"), std::string::npos) << fault->report;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace nibble::emulator

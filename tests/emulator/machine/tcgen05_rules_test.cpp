@@ -212,9 +212,11 @@ TEST(Tcgen05Rules, FindsMissingFences) {
 }
 
 TEST(Tcgen05Rules, FindsWhatNobodyWrote) {
-  const auto report = [](const std::string& without, const std::string& body) {
+  const auto report = [](const std::string& without, const std::string& body,
+                         bool checks_order = true) {
     HalfProduct product(64);
     product.kernel.settings.check_uninitialized = true;
+    product.kernel.settings.check_order = checks_order;
     product.kernel.body = HalfProduct::descriptors() + body;
     std::string text = product.kernel.text();
     for (size_t at; !without.empty() && (at = text.find(without)) != std::string::npos;) {
@@ -232,11 +234,32 @@ TEST(Tcgen05Rules, FindsWhatNobodyWrote) {
   const std::string multiply = product.multiply(half, "%p1", product.idesc());
   EXPECT_EQ(report("", multiply), "");
   expect_parts(report("st.shared.v4", multiply),
+               {"reads shared memory at", "which nobody has written yet", "tcgen05.mma"});
+  expect_parts(report("st.shared.v4", multiply, false),
                {"uninitialized memory: B at shared memory", "(row 0) was never written"});
   expect_parts(report("tcgen05.st.sync", multiply),
                {"uninitialized memory: D reads tensor memory at lane 0, column 0"});
   expect_parts(report("tcgen05.st.sync", product.multiply(half, "%p2", product.idesc())),
                {"uninitialized memory: a load reads tensor memory at lane", "column 64"});
+}
+
+// Writes that order others are not told apart, but known to be there.
+TEST(Tcgen05Rules, TakesVolatileOperands) {
+  HalfProduct product(64);
+  product.kernel.body = HalfProduct::descriptors() +
+                        product.multiply(".cta_group::1.kind::f16", "%p1", product.idesc());
+  std::string text = product.kernel.text();
+  const std::string plain = "st.shared.v4";
+  ASSERT_NE(text.find(plain), std::string::npos);
+  for (size_t at; (at = text.find(plain)) != std::string::npos;) {
+    text.replace(at, plain.size(), "st.volatile.shared.v4");
+  }
+  Machine machine("sm_100a");
+  ASSERT_TRUE(machine.load(text)) << machine.error;
+  const uint64_t a = machine.buffer(std::vector<uint32_t>(16384));
+  const uint64_t b = machine.buffer(std::vector<uint32_t>(128 * 256));
+  const auto fault = machine.run("test", {1, 1, 1}, {128, 1, 1}, {a, b}, {1, 1, 1}, 65536);
+  EXPECT_FALSE(fault) << fault->report;
 }
 
 }  // namespace
