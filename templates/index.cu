@@ -4,6 +4,8 @@
 // library: kernels are rendered and compiled at run time.
 #include "gemm/gemm.cuh"
 #include "gemm/trusted.cuh"
+#include "hadamard/columns.cuh"
+#include "hadamard/hadamard.cuh"
 #include "quantize/amax.cuh"
 #include "quantize/dequantize.cuh"
 #include "quantize/quantize.cuh"
@@ -16,6 +18,15 @@ struct Config {
   static constexpr int kVectorBytes = 16;
   static constexpr int kScaleLayout = 1;
   static constexpr int kHasE2m1Conversion = 0;
+  static constexpr int kSize = 128;
+  static constexpr int kSigns = 1;
+  static constexpr int kInverse = 0;
+  static constexpr int kWrite = 1;
+  static constexpr int kAmax = 1;
+  static constexpr int kThreadsPerGroup = 4;
+  static constexpr int kGroupsPerThread = 1;
+  static constexpr int kPasses = 0;
+  static constexpr int kRowsPerThread = 16;
 };
 
 extern "C" __global__ __launch_bounds__(Config::kThreads) void amax(
@@ -77,4 +88,14 @@ extern "C" __global__ __launch_bounds__(GemmConfig::kThreads, 1) void gemm(
 extern "C" __global__ __launch_bounds__(GemmTrustedConfig::kThreads, 1) void gemm_trusted(
     const __grid_constant__ nibble::GemmTrustedParams params) {
   nibble::gemm_trusted<GemmTrustedConfig>(params);
+}
+
+extern "C" __global__ __launch_bounds__(Config::kThreads) void hadamard(
+    const __grid_constant__ nibble::HadamardParams params) {
+  nibble::hadamard<Config>(params);
+}
+
+extern "C" __global__ __launch_bounds__(Config::kThreads) void hadamard_columns(
+    const __grid_constant__ nibble::HadamardParams params) {
+  nibble::hadamard_columns<Config>(params);
 }

@@ -4,14 +4,16 @@
 #include "runtime/families/amax.h"
 #include "runtime/families/dequantize.h"
 #include "runtime/families/gemm_spec.h"
+#include "runtime/families/hadamard.h"
 #include "runtime/families/quantize.h"
 #include "runtime/jit/family.h"
 
 namespace nibble {
 
 std::span<const Family* const> all_families() {
-  static constexpr const Family* kFamilies[] = {&kAmaxFamily, &kQuantizeFamily, &kDequantizeFamily,
-                                                &kGemmFamily, &kGemmTrustedFamily};
+  static constexpr const Family* kFamilies[] = {
+      &kAmaxFamily,        &kQuantizeFamily, &kDequantizeFamily,     &kGemmFamily,
+      &kGemmTrustedFamily, &kHadamardFamily, &kHadamardColumnsFamily};
   return kFamilies;
 }
 

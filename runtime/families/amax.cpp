@@ -25,13 +25,10 @@ Matrix flattened(Matrix x) {
   return {x.data, x.type, 1, count, count};
 }
 
-// Each thread block ends in one atomic: no more of them than fill the GPU four times over.
 Grid amax_grid(const ContextState& context, const KernelSpec& spec, const Matrix& x) {
   const int64_t blocks = (x.columns + kBlockSize - 1) / kBlockSize;
   const Grid whole = tile_grid(spec, x.rows, blocks);
-  const int per_multiprocessor = 2048 / spec.values[kThreads];
-  const auto limit = static_cast<unsigned>(
-      std::max(1, context.device.info.multiprocessors * per_multiprocessor * 4));
+  const unsigned limit = atomic_blocks(context, spec);
   const unsigned grid_x = std::min(whole.x, limit);
   return {grid_x, std::clamp(limit / grid_x, 1u, whole.y)};
 }
@@ -48,11 +45,7 @@ KernelSpec amax_spec(const Matrix& x, const Arch& arch) {
 Status launch_amax(const ContextState& context, const Kernel& kernel, const Matrix& matrix,
                    DevicePointer amax, Stream stream) {
   const Matrix x = flattened(matrix);
-  {
-    const CurrentContext current(context.driver(), context.device.context);
-    const CUresult cleared = context.driver().cuMemsetD32Async(amax, 0, 1, stream);
-    if (cleared != CUDA_SUCCESS) return context.driver().check(cleared, "cuMemsetD32Async of amax");
-  }
+  NIBBLE_TRY(clear_amax(context, amax, 1, stream));
   const AmaxParams params{reinterpret_cast<const void*>(x.data), reinterpret_cast<float*>(amax),
                           x.rows, x.columns, x.row_stride};
   return launch_tiles(context, kernel, amax_grid(context, kernel.spec, x), &params, stream);

@@ -198,14 +198,29 @@ Grid tile_grid(const KernelSpec& spec, int64_t rows, int64_t blocks) {
           static_cast<unsigned>(std::min(kMaxY, (rows + tile_rows - 1) / tile_rows))};
 }
 
+unsigned atomic_blocks(const ContextState& context, const KernelSpec& spec) {
+  const int per_multiprocessor = 2048 / spec.values[kThreads];
+  return static_cast<unsigned>(
+      std::max(1, context.device.info.multiprocessors * per_multiprocessor * 4));
+}
+
+Status clear_amax(const ContextState& context, DevicePointer amax, int64_t count, Stream stream) {
+  const CurrentContext current(context.driver(), context.device.context);
+  const CUresult cleared =
+      context.driver().cuMemsetD32Async(amax, 0, static_cast<size_t>(count), stream);
+  if (cleared == CUDA_SUCCESS) return {};
+  return context.driver().check(cleared, "cuMemsetD32Async of amax");
+}
+
 Status launch_tiles(const ContextState& context, const Kernel& kernel, Grid grid,
                     const void* params, Stream stream) {
   const DriverApi& driver = context.driver();
   const CurrentContext current(driver, context.device.context);
   void* parameters[] = {const_cast<void*>(params)};
   const auto threads = static_cast<unsigned>(kernel.spec.values[kThreads]);
+  const auto shared = static_cast<unsigned>(kernel.dynamic_shared);
   const CUresult result = driver.cuLaunchKernel(kernel.function, grid.x, grid.y, grid.z, threads, 1,
-                                                1, 0, stream, parameters, nullptr);
+                                                1, shared, stream, parameters, nullptr);
   if (result == CUDA_SUCCESS) return {};
   return driver.check(result, "cuLaunchKernel of " + kernel.label);
 }

@@ -63,7 +63,15 @@ struct Grid {
 // grid has no more.
 Grid tile_grid(const KernelSpec& spec, int64_t rows, int64_t blocks);
 
-// Enqueues one kernel of a family on the stream. Allocates nothing, takes no lock.
+// Of a kernel whose thread blocks each end in one atomic: no more of them than fill the GPU four
+// times over.
+unsigned atomic_blocks(const ContextState& context, const KernelSpec& spec);
+
+// Zeroes `count` floats in stream order.
+Status clear_amax(const ContextState& context, DevicePointer amax, int64_t count, Stream stream);
+
+// Enqueues one kernel of a family on the stream; its first constant is kThreads. Allocates nothing,
+// takes no lock.
 Status launch_tiles(const ContextState& context, const Kernel& kernel, Grid grid,
                     const void* params, Stream stream);
 

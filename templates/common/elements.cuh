@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// Sixteen consecutive elements of a row in registers, in the type they have in memory.
+// Consecutive elements of a row in registers, in the type they have in memory.
 #pragma once
 
 #include "common/types.cuh"
@@ -10,13 +10,15 @@
 
 namespace nibble {
 
-template <int kElementType>
+// kCount: even, or 1. Of one 16-bit element the high half of its word is 0.
+template <int kElementType, int kCount = 16>
 struct Elements {
   static constexpr bool kIs32Bit = kElementType == kF32;
   static constexpr int kElementBytes = kIs32Bit ? 4 : 2;
-  static constexpr int kBytes = 16 * kElementBytes;
+  static constexpr int kBytes = kCount * kElementBytes;
+  static constexpr int kWords = (kBytes + 3) / 4;
 
-  uint32_t word[kBytes / 4];  // element i: word i, or the half i % 2 of word i / 2
+  uint32_t word[kWords];  // element i: word i, or the half i % 2 of word i / 2
 
   __device__ float value(int i) const {
     if constexpr (kIs32Bit) {
@@ -52,37 +54,45 @@ struct Elements {
   }
 
   // Rounds to nearest even.
-  __device__ void set(const float (&x)[16]) {
+  __device__ void set(const float (&x)[kCount]) { set(&x[0]); }
+  __device__ void set(const float* x) {
 #pragma unroll
-    for (int i = 0; i < 16; i += 2) {
+    for (int i = 0; i < kWords; ++i) {
       if constexpr (kIs32Bit) {
         word[i] = __float_as_uint(x[i]);
-        word[i + 1] = __float_as_uint(x[i + 1]);
-      } else if constexpr (kElementType == kBf16) {
-        word[i / 2] = ptx::cvt_rn_bf16x2_f32(x[i + 1], x[i]);
       } else {
-        word[i / 2] = ptx::cvt_rn_f16x2_f32(x[i + 1], x[i]);
+        const float high = kCount == 1 ? 0.0f : x[2 * i + 1];
+        word[i] = kElementType == kBf16 ? ptx::cvt_rn_bf16x2_f32(high, x[2 * i])
+                                        : ptx::cvt_rn_f16x2_f32(high, x[2 * i]);
       }
     }
   }
 
-  // From address `from` on. kVectorBytes: bytes of one access, a divisor of the address; 0: single
-  // elements. Elements at `count` (>= 1) and beyond are not read and become 0.
-  template <int kVectorBytes>
-  __device__ void load(const char* from, int count = 16) {
-    if (kVectorBytes != 0 && count >= 16) {
+  // From address `from` on. kVectorBytes: bytes of one access, a divisor of the address and of
+  // kBytes; 0: single elements. Elements at `count` (>= 1) and beyond are not read and become 0.
+  // kReadOnly: nothing writes there while the kernel runs.
+  template <int kVectorBytes, bool kReadOnly = true>
+  __device__ void load(const char* from, int count = kCount) {
+    if (kVectorBytes != 0 && count >= kCount) {
 #pragma unroll
       for (int at = 0; at < kBytes; at += kVectorBytes) {
         if constexpr (kVectorBytes == 32) {
-          ptx::ld_global_nc_v8_b32(from + at, word + at / 4);
+          kReadOnly ? ptx::ld_global_nc_v8_b32(from + at, word + at / 4)
+                    : ptx::ld_global_v8_b32(from + at, word + at / 4);
         } else if constexpr (kVectorBytes == 16) {
-          ptx::ld_global_nc_v4_b32(from + at, word + at / 4);
+          kReadOnly ? ptx::ld_global_nc_v4_b32(from + at, word + at / 4)
+                    : ptx::ld_global_v4_b32(from + at, word + at / 4);
+        } else if constexpr (kVectorBytes == 8) {
+          kReadOnly ? ptx::ld_global_nc_v2_b32(from + at, word + at / 4)
+                    : ptx::ld_global_v2_b32(from + at, word + at / 4);
+        } else if constexpr (kVectorBytes == 4) {
+          word[at / 4] = *reinterpret_cast<const uint32_t*>(from + at);
         }
       }
       return;
     }
 #pragma unroll
-    for (int i = 0; i < 16; ++i) {
+    for (int i = 0; i < kCount; ++i) {
       const int at = i < count ? i : 0;  // no branch, and no access beyond the row
       if constexpr (kIs32Bit) {
         const uint32_t bits = reinterpret_cast<const uint32_t*>(from)[at];
@@ -98,19 +108,23 @@ struct Elements {
   // The first `count` elements to address `to` on.
   template <int kVectorBytes>
   __device__ void store(char* to, int count) const {
-    if (kVectorBytes != 0 && count >= 16) {
+    if (kVectorBytes != 0 && count >= kCount) {
 #pragma unroll
       for (int at = 0; at < kBytes; at += kVectorBytes) {
         if constexpr (kVectorBytes == 32) {
           ptx::st_global_v8_b32(to + at, word + at / 4);
         } else if constexpr (kVectorBytes == 16) {
           ptx::st_global_v4_b32(to + at, word + at / 4);
+        } else if constexpr (kVectorBytes == 8) {
+          ptx::st_global_v2_b32(to + at, word + at / 4);
+        } else if constexpr (kVectorBytes == 4) {
+          *reinterpret_cast<uint32_t*>(to + at) = word[at / 4];
         }
       }
       return;
     }
 #pragma unroll
-    for (int i = 0; i < 16; ++i) {
+    for (int i = 0; i < kCount; ++i) {
       if (i >= count) break;
       if constexpr (kIs32Bit) {
         reinterpret_cast<uint32_t*>(to)[i] = word[i];

@@ -44,6 +44,15 @@ __device__ inline void ld_global_v2_b32(const void* a, uint32_t* d) {
                : "memory");
 }
 
+// sm_100.
+__device__ inline void ld_global_v8_b32(const void* a, uint32_t* d) {
+  asm volatile("ld.global.v8.b32 {%0, %1, %2, %3, %4, %5, %6, %7}, [%8];"
+               : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]), "=r"(d[4]), "=r"(d[5]), "=r"(d[6]),
+                 "=r"(d[7])
+               : "l"(__cvta_generic_to_global(a))
+               : "memory");
+}
+
 __device__ inline void st_global_v2_b32(void* a, const uint32_t* b) {
   asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(a)), "r"(b[0]),
                "r"(b[1])

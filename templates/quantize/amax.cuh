@@ -3,25 +3,12 @@
 // amax: the largest magnitude of a matrix.
 #pragma once
 
+#include "common/block_amax.cuh"
 #include "common/elements.cuh"
 #include "params/quantize.h"
-#include "ptx/reduce.cuh"
 #include "quantize/tile.cuh"
 
 namespace nibble {
-
-// The maximum of the bits of non-negative floats over the thread block, into *amax.
-template <int kThreads>
-__device__ void reduce_amax(float local, float* amax) {
-  __shared__ uint32_t warp_max[kThreads / 32];
-  const uint32_t of_warp = ptx::redux_sync_max_u32(__float_as_uint(local));
-  if (threadIdx.x % 32 == 0) warp_max[threadIdx.x / 32] = of_warp;
-  __syncthreads();
-  if (threadIdx.x >= 32) return;
-  const uint32_t of_block =
-      ptx::redux_sync_max_u32(threadIdx.x < kThreads / 32 ? warp_max[threadIdx.x] : 0);
-  if (threadIdx.x == 0) ptx::red_relaxed_gpu_global_max_u32(amax, of_block);
-}
 
 template <class Config>
 __device__ void amax(const AmaxParams& params) {

@@ -12,6 +12,7 @@
 #include "nibble/context.hpp"
 #include "nibble/dequantize.hpp"
 #include "nibble/gemm.hpp"
+#include "nibble/hadamard.hpp"
 #include "nibble/quantize.hpp"
 #include "nibble/status.hpp"
 
@@ -45,5 +46,6 @@ Result<Inspection> inspect(Context& context, const AmaxRequest& request);
 Result<Inspection> inspect(Context& context, const QuantizeRequest& request);
 Result<Inspection> inspect(Context& context, const DequantizeRequest& request);
 Result<Inspection> inspect(Context& context, const GemmRequest& request);
+Result<Inspection> inspect(Context& context, const HadamardRequest& request);
 
 }  // namespace nibble

@@ -8,6 +8,7 @@
 #include "nibble/dequantize.hpp"    // NVFP4 to f32, f16, bf16
 #include "nibble/gemm.hpp"          // matrix multiplication of quantised operands
 #include "nibble/gemm_explain.hpp"  // what bounds its time, by a model
+#include "nibble/hadamard.hpp"      // Hadamard transforms along rows and columns
 #include "nibble/inspect.hpp"       // source, PTX and resources of a kernel
 #include "nibble/quantize.hpp"      // f32, f16, bf16 to NVFP4
 #include "nibble/status.hpp"        // Status, Result

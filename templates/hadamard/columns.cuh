@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// hadamard_columns: transforms of groups of kSize elements down the columns of a matrix.
+#pragma once
+
+#include "common/block_amax.cuh"
+#include "common/elements.cuh"
+#include "common/math.cuh"
+#include "hadamard/butterfly.cuh"
+#include "hadamard/signs.cuh"
+
+namespace nibble {
+
+// A thread holds a vector of each of kRowsPerThread consecutive rows; the rest of a group's rows
+// are in other lanes of its warp, whose low bits count vectors along the row.
+template <class Config>
+struct ColumnGroup {
+  static constexpr int kElementBytes = Config::kElementType == kF32 ? 4 : 2;
+  static constexpr int kRows = Config::kRowsPerThread;
+  static constexpr int kLanes = Config::kSize / kRows;  // of a warp, that share columns
+  static constexpr int kVector =
+      (Config::kVectorBytes == 0 ? 4 : Config::kVectorBytes) / kElementBytes;
+  static_assert(is_power_of_two(Config::kSize) && Config::kSize >= 2 && Config::kSize <= 128,
+                "kSize: a power of two from 2 to 128");
+  static_assert(is_power_of_two(kRows) && kRows <= 32 && kLanes >= 1 && kLanes <= 8,
+                "kRowsPerThread: a power of two up to 32, an eighth of kSize or more");
+  static_assert(kRows * kVector <= 128, "kRowsPerThread: 128 elements of a thread at most");
+  static_assert(Config::kThreads % 32 == 0, "kThreads: a multiple of 32");
+  static constexpr int kVectorsPerWarp = 32 / kLanes;
+  static constexpr int kColumnsPerTile = Config::kThreads / kLanes * kVector;
+  using Vector = Elements<Config::kElementType, kVector>;
+};
+
+// Bit r is the sign of row first + r of a group.
+template <class Config>
+__device__ uint32_t row_signs(const HadamardParams& params, int first) {
+  if constexpr (Config::kSigns == 0) return 0;
+  const uint32_t word =
+      Config::kSigns == 1 ? params.sign_mask[first >> 5 & 3] : params.signs[first >> 5];
+  return word >> (first & 31);
+}
+
+// Adds and scales the rows that this thread holds; t[row * vector + i].
+template <class Config>
+__device__ void transform_rows(
+    float (&t)[ColumnGroup<Config>::kRows * ColumnGroup<Config>::kVector], uint32_t signs,
+    float scale) {
+  using G = ColumnGroup<Config>;
+  constexpr int kCount = G::kRows * G::kVector;
+  if constexpr (Config::kSigns != 0 && Config::kInverse == 0) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) t[i] = flipped(t[i], signs, i / G::kVector);
+  }
+#pragma unroll
+  for (int rows = 1; rows < G::kRows; rows *= 2) butterflies(t, rows * G::kVector);
+#pragma unroll
+  for (int lanes = G::kVectorsPerWarp; lanes < 32; lanes *= 2) lane_butterflies(t, lanes);
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    // The sign goes with the scale: a NaN stays as it is.
+    const bool flips = Config::kSigns != 0 && Config::kInverse != 0;
+    t[i] = __fmul_rn(t[i], flips ? flipped(scale, signs, i / G::kVector) : scale);
+  }
+}
+
+template <class Config>
+__device__ void hadamard_columns(const HadamardParams& params) {
+  using G = ColumnGroup<Config>;
+  using Vector = typename G::Vector;
+  const int lane = threadIdx.x % 32;
+  const int row_in_group = lane / G::kVectorsPerWarp * G::kRows;
+  const int vector = threadIdx.x / 32 * G::kVectorsPerWarp + lane % G::kVectorsPerWarp;
+  const uint32_t signs = row_signs<Config>(params, row_in_group);
+  float largest = 0.0f;
+  const int64_t across = ceil_div(params.columns, G::kColumnsPerTile);
+  for (int64_t tile = blockIdx.x; tile < across; tile += gridDim.x) {
+    const int64_t column = tile * G::kColumnsPerTile + vector * G::kVector;
+    const int64_t left = params.columns - column;
+    const int count = left < G::kVector ? static_cast<int>(left) : G::kVector;
+    for (int64_t group = blockIdx.y; group < params.rows / Config::kSize; group += gridDim.y) {
+      const int64_t row = group * Config::kSize + row_in_group;
+      const char* const x = static_cast<const char*>(params.x) +
+                            (row * params.x_row_stride + column) * G::kElementBytes;
+      Vector block[G::kRows];
+#pragma unroll
+      for (int r = 0; r < G::kRows; ++r) {
+        if (count > 0) {
+          block[r].template load<Config::kVectorBytes, false>(
+              x + r * params.x_row_stride * G::kElementBytes, count);
+        } else {
+#pragma unroll
+          for (uint32_t& word : block[r].word) word = 0;
+        }
+      }
+      float t[G::kRows * G::kVector];
+#pragma unroll
+      for (int i = 0; i < G::kRows * G::kVector; ++i) {
+        t[i] = block[i / G::kVector].value(i % G::kVector);
+      }
+      transform_rows<Config>(t, signs, params.scale);
+#pragma unroll
+      for (int r = 0; r < G::kRows; ++r) {
+        block[r].set(t + r * G::kVector);
+        if constexpr (Config::kAmax != 0) largest = fmaxf(largest, block[r].amax());
+        if constexpr (Config::kWrite != 0) {
+          char* const y = static_cast<char*>(params.y) +
+                          ((row + r) * params.y_row_stride + column) * G::kElementBytes;
+          if (count > 0) block[r].template store<Config::kVectorBytes>(y, count);
+        }
+      }
+    }
+  }
+  if constexpr (Config::kAmax != 0) reduce_amax<Config::kThreads>(largest, params.amax);
+}
+
+}  // namespace nibble

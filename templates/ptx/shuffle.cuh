@@ -1,0 +1,18 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// Values of other lanes of the warp.
+// https://docs.nvidia.com/cuda/parallel-thread-execution/#data-movement-and-conversion-instructions-shfl-sync
+#pragma once
+
+#include "common/types.cuh"
+
+namespace nibble::ptx {
+
+// That of lane (own ^ mask). All 32 lanes take part.
+__device__ inline float shfl_sync_bfly_f32(float a, int mask) {
+  float d;
+  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=f"(d) : "f"(a), "r"(mask));
+  return d;
+}
+
+}  // namespace nibble::ptx
