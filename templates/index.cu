@@ -26,6 +26,8 @@ struct Config {
   static constexpr int kThreadsPerGroup = 4;
   static constexpr int kGroupsPerThread = 1;
   static constexpr int kPasses = 0;
+  static constexpr int kNarrow = 0;
+  static constexpr int kAhead = 0;
   static constexpr int kRowsPerThread = 16;
 };
 

@@ -13,8 +13,6 @@ namespace nibble {
 
 namespace {
 
-constexpr uint32_t kDefaultMask = 0xD7E8D7E8u;  // 16 signs, twice
-
 Status invalid(std::string_view what, int64_t value, const std::string& rule) {
   return {Code::kInvalidArgument,
           std::string(what) + " = " + std::to_string(value) + ": must be " + rule};
@@ -94,18 +92,19 @@ Status check(const HadamardRequest& request, Pointers pointers) {
   NIBBLE_TRY(check_size(request));
   NIBBLE_TRY(check_signs(request, pointers));
   NIBBLE_TRY(check_output(request, pointers));
+  if (!std::isfinite(request.scale)) {
+    return {Code::kInvalidArgument,
+            "scale = " + std::to_string(request.scale) + ": must be finite"};
+  }
   if (request.amax != 0) NIBBLE_TRY(check_pointer(request.amax, 4, "amax", {}, pointers));
   return {};
 }
 
 void set_signs(const HadamardRequest& request, HadamardParams& params) {
-  if (request.sign_vector == SignVector::kDefault) {
-    std::fill_n(params.sign_mask, 4, kDefaultMask);
-  } else if (request.sign_vector == SignVector::kMask) {
-    for (int i = 0; i < 128; ++i) {  // groups of a few elements repeat within a word
-      const auto from = static_cast<size_t>(i % request.size);
-      params.sign_mask[i / 32] |= (request.sign_mask[from / 32] >> from % 32 & 1) << i % 32;
-    }
+  if (request.sign_vector != SignVector::kMask) return;
+  for (int i = 0; i < 128; ++i) {  // groups of a few elements repeat within a word
+    const auto from = static_cast<size_t>(i % request.size);
+    params.sign_mask[i / 32] |= (request.sign_mask[from / 32] >> from % 32 & 1) << i % 32;
   }
 }
 
@@ -128,12 +127,26 @@ HadamardParams params_of(const HadamardRequest& request) {
   return params;
 }
 
-Grid row_grid(const ContextState& context, const KernelSpec& spec, const HadamardParams& params) {
+// How many of the kernel's thread blocks the GPU holds at a time.
+int64_t resident_blocks(const ContextState& context, const Kernel& kernel) {
+  constexpr int kRegisters = 65536, kMaxThreads = 1536;  // those of the smallest multiprocessor
+  const int threads = kernel.spec.values[kHadamardThreads];
+  const int registers = (std::max(kernel.resources.registers, 16) + 7) / 8 * 8;
+  const int shared = kernel.dynamic_shared + kernel.resources.shared_bytes + 1024;
+  const int by_shared = (kernel.spec.arch->shared_per_block + 1024) / shared;
+  const int blocks =
+      std::min({kRegisters / (registers * threads), kMaxThreads / threads, by_shared});
+  return int64_t{std::max(1, blocks)} * std::max(1, context.device.info.multiprocessors);
+}
+
+Grid row_grid(const ContextState& context, const Kernel& kernel, const HadamardParams& params) {
+  const KernelSpec& spec = kernel.spec;
   const int64_t unit = hadamard_unit(spec);
   const int64_t units = (params.columns + unit - 1) / unit * params.rows;
   const int64_t tile = hadamard_tile_units(spec);
   int64_t most = (int64_t{1} << 31) - 1;
   if (spec.values[kHadamardAmax] != 0) most = atomic_blocks(context, spec);
+  if (spec.values[kHadamardAhead] != 0) most = resident_blocks(context, kernel);
   return {static_cast<unsigned>(std::min(most, (units + tile - 1) / tile)), 1};
 }
 
@@ -162,8 +175,8 @@ Status launch_hadamard(const ContextState& context, const Kernel& kernel,
     params.columns *= params.rows;  // rows without gaps are one row
     params.rows = 1;
   }
-  const Grid grid = along_row ? row_grid(context, kernel.spec, params)
-                              : column_grid(context, kernel.spec, params);
+  const Grid grid =
+      along_row ? row_grid(context, kernel, params) : column_grid(context, kernel.spec, params);
   return launch_tiles(context, kernel, grid, &params, request.stream);
 }
 

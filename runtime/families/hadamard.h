@@ -25,12 +25,15 @@ enum HadamardConstant : size_t {
   kHadamardThreadsPerGroup,
   kHadamardGroupsPerThread,
   kHadamardPasses,
+  kHadamardNarrow,
+  kHadamardAhead,
   kHadamardConstants,
   kHadamardRowsPerThread = kHadamardThreadsPerGroup,
   kHadamardColumnsConstants,
 };
 static_assert(size_t{kHadamardThreads} == size_t{kThreads}, "launch_tiles reads it");
 
+HadamardTiling hadamard_tiling(const KernelSpec& spec);
 // Units (groups, or vectors of short ones) that a thread block of `hadamard` takes at a time.
 int64_t hadamard_tile_units(const KernelSpec& spec);
 int64_t hadamard_unit(const KernelSpec& spec);  // elements

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// The constants of the Hadamard families, and those chosen where nothing was tuned.
+// The constants of the Hadamard families and which of them can stand together.
 #include <algorithm>
 #include <array>
 
@@ -21,13 +21,14 @@ constexpr int kTypes[] = {0, 1, 2};
 constexpr std::string_view kTypeNames[] = {"f32", "f16", "bf16"};
 constexpr int kVectors[] = {16, 0, 8, 32};
 constexpr int kColumnsVectors[] = {4, 0, 8, 16};
-constexpr int kSigns[] = {0, 1, 2};
-constexpr std::string_view kSignNames[] = {"none", "mask", "device"};
+constexpr int kSigns[] = {0, 1, 2, 3};
+constexpr std::string_view kSignNames[] = {"none", "mask", "device", "default"};
 constexpr int kFlags[] = {0, 1};
 constexpr int kWriteFlags[] = {1, 0};
 constexpr int kColumnsSizes[] = {16, 2, 4, 8, 32, 64, 128};
 constexpr int kGroupThreadChoices[] = {16, 1, 2, 4, 8, 32, 64, 128, 256, 512, 1024};
 constexpr int kGroupChoices[] = {1, 2, 4};
+constexpr int kNarrowChoices[] = {0, 1, 2};
 constexpr int kPassChoices[] = {0, 1, 2, 3, 4, 5, 7};
 constexpr int kRowChoices[] = {16, 1, 2, 4, 8, 32};
 
@@ -82,6 +83,15 @@ constexpr std::array<Constant, kHadamardConstants> kRowConstants = [] {
       Origin::kTuned,
       kPassChoices,
       {}};
+  all[kHadamardNarrow] = {
+      "kNarrow",      "narrow",       "bits by which vectors of y are shorter than those of x",
+      Origin::kTuned, kNarrowChoices, {}};
+  all[kHadamardAhead] = {"kAhead",
+                         "ahead",
+                         "1: as many thread blocks as fit, each asking for its next tile early",
+                         Origin::kTuned,
+                         kFlags,
+                         {}};
   return all;
 }();
 
@@ -97,7 +107,7 @@ constexpr std::array<Constant, kHadamardColumnsConstants> kColumnConstants = [] 
 
 int element_bytes(const KernelSpec& spec) { return spec.values[kHadamardElementType] == 0 ? 4 : 2; }
 
-// A thread has as many registers as are left for each of its block's.
+// A thread has as many registers as its thread block leaves it.
 bool registers_suffice(int elements, int threads) {
   return elements + 48 <= std::min(255, 65536 / threads);
 }
@@ -108,30 +118,24 @@ int row_shared_bytes(const KernelSpec& spec) {
          hadamard_shared_bytes(v[kHadamardSize], v[kHadamardPasses]);
 }
 
-bool wanted(const KernelSpec& spec) {
-  return spec.values[kHadamardWrite] != 0 || spec.values[kHadamardAmax] != 0;
-}
-
-HadamardLayout layout_of(const KernelSpec& spec) {
+bool outputs_legal(const KernelSpec& spec) {
   const auto& v = spec.values;
-  return hadamard_layout(v[kHadamardSize], element_bytes(spec), v[kHadamardVectorBytes],
-                         v[kHadamardThreadsPerGroup], v[kHadamardPasses]);
+  const bool wanted = v[kHadamardWrite] != 0 || v[kHadamardAmax] != 0;
+  return wanted && (v[kHadamardSigns] % 2 == 0 || v[kHadamardSize] <= 128);
 }
 
 bool row_legal(const KernelSpec& spec) {
   const auto& v = spec.values;
   const int threads = v[kHadamardThreads], groups = v[kHadamardGroupsPerThread];
+  const bool with_shared = v[kHadamardPasses] != 0;
   if (v[kHadamardVectorBytes] == 32 && (spec.arch->features & kWideLoad) == 0) return false;
-  if (!wanted(spec) || threads % v[kHadamardThreadsPerGroup] != 0) return false;
-  if (v[kHadamardSigns] == 1 && v[kHadamardSize] > 128) return false;
-  if (!hadamard_legal(v[kHadamardSize], element_bytes(spec), v[kHadamardVectorBytes],
-                      v[kHadamardThreadsPerGroup], v[kHadamardPasses])) {
-    return false;
-  }
-  if (v[kHadamardPasses] != 0 && groups != 1) return false;
-  const int elements = layout_of(spec).elements;
-  return registers_suffice(elements * (groups == 1 ? 2 : 1 + groups) / 2, threads) &&
-         registers_suffice(elements, threads) && elements * groups <= 128 &&
+  if (!outputs_legal(spec) || threads % v[kHadamardThreadsPerGroup] != 0) return false;
+  if (!hadamard_legal(hadamard_tiling(spec))) return false;
+  if (with_shared && groups != 1) return false;
+  // The bulk prefetch takes multiples of 16 bytes.
+  if (v[kHadamardAhead] != 0 && (!with_shared || v[kHadamardVectorBytes] < 16)) return false;
+  const int elements = hadamard_layout(hadamard_tiling(spec)).elements;
+  return registers_suffice(elements, threads) && elements * groups <= 64 * (groups == 1 ? 2 : 1) &&
          row_shared_bytes(spec) <= spec.arch->shared_per_block;
 }
 
@@ -140,83 +144,8 @@ bool column_legal(const KernelSpec& spec) {
   const int size = v[kHadamardSize], rows = v[kHadamardRowsPerThread];
   const int vector_bytes = v[kHadamardVectorBytes];
   const int vector = (vector_bytes == 0 ? 4 : vector_bytes) / element_bytes(spec);
-  return wanted(spec) && rows <= size && size / rows <= 8 && rows * vector <= 64 &&
+  return outputs_legal(spec) && rows <= size && size / rows <= 8 && rows * vector <= 64 &&
          registers_suffice(rows * vector, v[kHadamardThreads]);
-}
-
-// The widest access, of those of a family, that x and y are aligned to.
-int aligned_bytes(const HadamardRequest& request, std::initializer_list<int> widths) {
-  for (const int bytes : widths) {
-    const auto aligned = [&](const Matrix& matrix) {
-      const int64_t pitch = matrix.row_stride * size_of(matrix.type);
-      return matrix.data % static_cast<uint64_t>(bytes) == 0 &&
-             (matrix.rows == 1 || pitch % bytes == 0);
-    };
-    if (aligned(request.x) && (request.y.data == 0 || aligned(request.y))) return bytes;
-  }
-  return 0;
-}
-
-KernelSpec problem_spec(const Family& family, const HadamardRequest& request, const Arch& arch) {
-  KernelSpec spec = default_spec(family, arch);
-  auto& v = spec.values;
-  v[kHadamardSize] = static_cast<int>(request.size);
-  v[kHadamardElementType] = static_cast<int>(request.x.type);
-  v[kHadamardSigns] = request.sign_vector == SignVector::kNone     ? 0
-                      : request.sign_vector == SignVector::kDevice ? 2
-                                                                   : 1;
-  v[kHadamardInverse] = request.inverse;
-  v[kHadamardWrite] = request.y.data != 0;
-  v[kHadamardAmax] = request.amax != 0;
-  return spec;
-}
-
-// Registers of a thread: enough bytes in flight, few shuffles, and room for several thread blocks.
-int elements_of_thread(int size, int vector) {
-  if (size <= 4 * vector) return vector;
-  if (size < 512) return std::max(32, vector);
-  return 64;
-}
-
-KernelSpec row_spec(const HadamardRequest& request, const Arch& arch) {
-  KernelSpec spec = problem_spec(kHadamardFamily, request, arch);
-  auto& v = spec.values;
-  const int size = v[kHadamardSize];
-  const bool short_vectors = hadamard_base(size) > 1;
-  const bool wide = (arch.features & kWideLoad) != 0 && !short_vectors;
-  v[kHadamardVectorBytes] = wide ? aligned_bytes(request, {32, 16}) : aligned_bytes(request, {16});
-  if (short_vectors) {
-    const int vector = hadamard_layout(size, element_bytes(spec), 16, 1, 0).vector;
-    const int most = vector * element_bytes(spec);
-    v[kHadamardVectorBytes] = most == 16  ? aligned_bytes(request, {16})
-                              : most == 8 ? aligned_bytes(request, {8})
-                                          : 0;
-  }
-  const HadamardLayout one =
-      hadamard_layout(size, element_bytes(spec), v[kHadamardVectorBytes], 1, 0);
-  const int elements = short_vectors ? one.base * one.vector : elements_of_thread(size, one.vector);
-  const int per_group = std::max(1, one.unit / elements);
-  v[kHadamardThreadsPerGroup] = per_group;
-  v[kHadamardPasses] = per_group > 32 ? 1 : 0;
-  v[kHadamardThreads] = v[kHadamardPasses] != 0 ? std::max(64, per_group) : 256;
-  v[kHadamardGroupsPerThread] = !short_vectors && elements <= 16 ? 32 / elements : 1;
-  for (const int passes : kPassChoices) {
-    if (row_legal(spec)) break;
-    if (passes > v[kHadamardPasses]) v[kHadamardPasses] = passes;
-  }
-  return spec;
-}
-
-KernelSpec column_spec(const HadamardRequest& request, const Arch& arch) {
-  KernelSpec spec = problem_spec(kHadamardColumnsFamily, request, arch);
-  auto& v = spec.values;
-  const int size = v[kHadamardSize];
-  const bool is_16_bit = element_bytes(spec) == 2;
-  v[kHadamardRowsPerThread] = std::min(size, size > 16 ? 32 : 16);
-  v[kHadamardVectorBytes] = is_16_bit && size <= 16
-                                ? aligned_bytes(request, {8, 4})
-                                : aligned_bytes(request, {is_16_bit ? 4 : 8, 4});
-  return spec;
 }
 
 }  // namespace
@@ -226,22 +155,27 @@ const Family kHadamardFamily{"hadamard", "HadamardParams", kRowConstants,
 const Family kHadamardColumnsFamily{"hadamard_columns", "HadamardParams", kColumnConstants,
                                     kColumnsVariants,   nullptr,          column_legal};
 
+HadamardTiling hadamard_tiling(const KernelSpec& spec) {
+  const auto& v = spec.values;
+  return {v[kHadamardSize],        element_bytes(spec),
+          v[kHadamardVectorBytes], v[kHadamardThreadsPerGroup],
+          v[kHadamardPasses],      v[kHadamardNarrow]};
+}
+
 int64_t hadamard_tile_units(const KernelSpec& spec) {
   const auto& v = spec.values;
   return int64_t{v[kHadamardThreads]} / v[kHadamardThreadsPerGroup] * v[kHadamardGroupsPerThread];
 }
 
-int64_t hadamard_unit(const KernelSpec& spec) { return layout_of(spec).unit; }
+int64_t hadamard_unit(const KernelSpec& spec) {
+  return hadamard_layout(hadamard_tiling(spec)).unit;
+}
 
 int64_t hadamard_tile_columns(const KernelSpec& spec) {
   const auto& v = spec.values;
   const int vector_bytes = v[kHadamardVectorBytes] == 0 ? 4 : v[kHadamardVectorBytes];
   return int64_t{v[kHadamardThreads]} * v[kHadamardRowsPerThread] / v[kHadamardSize] *
          (vector_bytes / element_bytes(spec));
-}
-
-KernelSpec hadamard_spec(const HadamardRequest& request, const Arch& arch) {
-  return request.axis == Axis::kRow ? row_spec(request, arch) : column_spec(request, arch);
 }
 
 }  // namespace nibble

@@ -53,8 +53,7 @@ struct Elements {
     }
   }
 
-  // Rounds to nearest even.
-  __device__ void set(const float (&x)[kCount]) { set(&x[0]); }
+  // kCount values, rounded to nearest even.
   __device__ void set(const float* x) {
 #pragma unroll
     for (int i = 0; i < kWords; ++i) {

@@ -3,9 +3,9 @@
 // hadamard_columns: transforms of groups of kSize elements down the columns of a matrix.
 #pragma once
 
-#include "common/block_amax.cuh"
 #include "common/elements.cuh"
 #include "common/math.cuh"
+#include "hadamard/amax.cuh"
 #include "hadamard/butterfly.cuh"
 #include "hadamard/signs.cuh"
 
@@ -31,36 +31,14 @@ struct ColumnGroup {
   using Vector = Elements<Config::kElementType, kVector>;
 };
 
-// Bit r is the sign of row first + r of a group.
+// Adds the rows that this thread holds; t[row * vector + i].
 template <class Config>
-__device__ uint32_t row_signs(const HadamardParams& params, int first) {
-  if constexpr (Config::kSigns == 0) return 0;
-  const uint32_t word =
-      Config::kSigns == 1 ? params.sign_mask[first >> 5 & 3] : params.signs[first >> 5];
-  return word >> (first & 31);
-}
-
-// Adds and scales the rows that this thread holds; t[row * vector + i].
-template <class Config>
-__device__ void transform_rows(
-    float (&t)[ColumnGroup<Config>::kRows * ColumnGroup<Config>::kVector], uint32_t signs,
-    float scale) {
+__device__ void add_rows(float (&t)[ColumnGroup<Config>::kRows * ColumnGroup<Config>::kVector]) {
   using G = ColumnGroup<Config>;
-  constexpr int kCount = G::kRows * G::kVector;
-  if constexpr (Config::kSigns != 0 && Config::kInverse == 0) {
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) t[i] = flipped(t[i], signs, i / G::kVector);
-  }
 #pragma unroll
   for (int rows = 1; rows < G::kRows; rows *= 2) butterflies(t, rows * G::kVector);
 #pragma unroll
   for (int lanes = G::kVectorsPerWarp; lanes < 32; lanes *= 2) lane_butterflies(t, lanes);
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) {
-    // The sign goes with the scale: a NaN stays as it is.
-    const bool flips = Config::kSigns != 0 && Config::kInverse != 0;
-    t[i] = __fmul_rn(t[i], flips ? flipped(scale, signs, i / G::kVector) : scale);
-  }
 }
 
 template <class Config>
@@ -70,7 +48,11 @@ __device__ void hadamard_columns(const HadamardParams& params) {
   const int lane = threadIdx.x % 32;
   const int row_in_group = lane / G::kVectorsPerWarp * G::kRows;
   const int vector = threadIdx.x / 32 * G::kVectorsPerWarp + lane % G::kVectorsPerWarp;
-  const uint32_t signs = row_signs<Config>(params, row_in_group);
+  constexpr bool kFlipsInput = Config::kSigns != 0 && Config::kInverse == 0;
+  constexpr bool kFlipsOutput = Config::kSigns != 0 && Config::kInverse != 0;
+  // Every lane has the same default signs where its rows are a multiple of their period.
+  constexpr bool kKnown = Config::kSigns == 3 && (G::kRows % 16 == 0 || G::kLanes == 1);
+  const uint32_t signs = kKnown ? kDefaultSigns : sign_bits<Config>(params, row_in_group);
   float largest = 0.0f;
   const int64_t across = ceil_div(params.columns, G::kColumnsPerTile);
   for (int64_t tile = blockIdx.x; tile < across; tile += gridDim.x) {
@@ -95,14 +77,26 @@ __device__ void hadamard_columns(const HadamardParams& params) {
       float t[G::kRows * G::kVector];
 #pragma unroll
       for (int i = 0; i < G::kRows * G::kVector; ++i) {
+        if constexpr (kFlipsInput && !kKnown) {
+          if (i % G::kVector == 0) flip_all(block[i / G::kVector], signs >> (i / G::kVector));
+        }
         t[i] = block[i / G::kVector].value(i % G::kVector);
+        if constexpr (kFlipsInput && kKnown) {
+          if ((kDefaultSigns >> (i / G::kVector % 16) & 1) != 0) t[i] = -t[i];
+        }
       }
-      transform_rows<Config>(t, signs, params.scale);
+      add_rows<Config>(t);
+      if constexpr (Config::kAmax != 0) largest = fmaxf(largest, largest_magnitude(t));
+      if constexpr (Config::kWrite != 0) {
 #pragma unroll
-      for (int r = 0; r < G::kRows; ++r) {
-        block[r].set(t + r * G::kVector);
-        if constexpr (Config::kAmax != 0) largest = fmaxf(largest, block[r].amax());
-        if constexpr (Config::kWrite != 0) {
+        for (int r = 0; r < G::kRows; ++r) {
+          // The sign goes with the scale: a NaN stays as it is.
+          const float factor = kFlipsOutput ? flipped(params.scale, signs, r) : params.scale;
+#pragma unroll
+          for (int i = 0; i < G::kVector; ++i) {
+            t[r * G::kVector + i] = __fmul_rn(t[r * G::kVector + i], factor);
+          }
+          block[r].set(t + r * G::kVector);
           char* const y = static_cast<char*>(params.y) +
                           ((row + r) * params.y_row_stride + column) * G::kElementBytes;
           if (count > 0) block[r].template store<Config::kVectorBytes>(y, count);
@@ -110,7 +104,7 @@ __device__ void hadamard_columns(const HadamardParams& params) {
       }
     }
   }
-  if constexpr (Config::kAmax != 0) reduce_amax<Config::kThreads>(largest, params.amax);
+  if constexpr (Config::kAmax != 0) reduce_transformed<Config>(largest, params);
 }
 
 }  // namespace nibble

@@ -10,76 +10,78 @@
 
 namespace nibble {
 
-// Registers of a slice are numbered w = 4 o + (w % 4). Register w of thread t lies at word
-//   ((slice * units + o) * threads + (t ^ swizzle(o))) * 4 + w % 4
-// of the group's shared memory. Threads write and read their own registers 16 bytes at a time. For
-// the butterflies thread t holds the elements of registers w = own * together + l, l < together,
-// of the threads j << lane_bits | low: own is its low shared_bits, low the bits above. `swizzle`
-// makes the banks of both differ.
+// kCount = 1, 2 or 4 words, at a multiple of as many.
+template <int kCount>
+__device__ void load_shared(uint32_t from, float* to) {
+  uint32_t word[4];
+  if constexpr (kCount == 4) {
+    ptx::ld_shared_v4_b32(from, word);
+  } else if constexpr (kCount == 2) {
+    ptx::ld_shared_v2_b32(from, word);
+  } else {
+    word[0] = ptx::ld_shared_b32(from);
+  }
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) to[i] = __uint_as_float(word[i]);
+}
+template <int kCount>
+__device__ void store_shared(uint32_t to, const float* from) {
+  if constexpr (kCount == 4) {
+    ptx::st_shared_v4_b32(to, __float_as_uint(from[0]), __float_as_uint(from[1]),
+                          __float_as_uint(from[2]), __float_as_uint(from[3]));
+  } else if constexpr (kCount == 2) {
+    ptx::st_shared_v2_b32(to, __float_as_uint(from[0]), __float_as_uint(from[1]));
+  } else {
+    ptx::st_shared_b32(to, __float_as_uint(from[0]));
+  }
+}
+
+// The number of a register in a slice is w = 4 o + w % 4. Register w of thread t lies at word
+//   (o * threads + (t ^ swizzle(o))) * 4 + w % 4
+// of its slice's shared memory. The banks of these differ among the lanes that go together:
+//   put    thread t, its registers four at a time
+//   work   thread t has registers own * together .. + together - 1 of the threads
+//          rest_high | j << lane_bits | rest_low for all j: own is t's low shared_bits, rest above
+//   get    thread t has elements of vectors 2^narrow times shorter, as the layout says for those
 template <class Config>
 struct Exchange {
   static constexpr HadamardLayout kLayout = Config::kLayout;
   static constexpr int kThreads = Config::kThreadsPerGroup;
+  static constexpr int kNarrow = Config::kNarrow;
+  static constexpr int kBits = hadamard_log2(kThreads);
   static constexpr int kUnits = kLayout.slice / 4;
-  static constexpr int kShift = kUnits >= 8 ? 0 : kUnits == 4 ? 1 : 2;
   static constexpr int kTogether = kLayout.together();
   static constexpr int kSliceBytes = kLayout.slice * kThreads * 4;
-  static constexpr int kSlicesAtATime = kLayout.slices / (Config::kPasses ? Config::kPasses : 1);
 
-  __device__ static int swizzle(int o) { return o << kShift & 7; }
-
-  uint32_t own;   // address of this thread's registers in unit 0, without swizzle
-  uint32_t base;  // address of its elements for the butterflies of thread 0
-  uint32_t low;   // its low thread bits, swizzled, in bytes
-
-  __device__ Exchange(uint32_t shared, int thread) {
-    const int register_of = (thread & ((1 << kLayout.shared_bits) - 1)) * kTogether;
-    const int o = register_of / 4;
-    own = shared;
-    base = shared + (o * kThreads * 4 + register_of % 4) * 4;
-    low = ((thread >> kLayout.shared_bits) ^ swizzle(o)) * 16;
-    this->thread = thread;
-  }
+  uint32_t shared;  // address of the slice
   int thread;
 
-  __device__ uint32_t own_at(int o) const {
-    return own + ((thread ^ swizzle(o)) * 16) + o * kThreads * 16;
-  }
-  __device__ uint32_t pair_at(int j) const {
-    const uint32_t other = static_cast<uint32_t>(j << kLayout.lane_bits) * 16;
-    return base + ((low ^ (other & 0x7f)) + (other & ~0x7fu));
+  __device__ static int swizzle(int o) { return (o & 1) << 2 | (o & 2) | (o >> 2 & 1); }
+  __device__ uint32_t at(int o, int of_thread) const {
+    return shared + o * (kThreads * 16) + (of_thread ^ swizzle(o)) * 16;
   }
 
   __device__ void put(const float* t) const {
 #pragma unroll
-    for (int o = 0; o < kUnits; ++o) {
-      ptx::st_shared_v4_b32(own_at(o), __float_as_uint(t[4 * o]), __float_as_uint(t[4 * o + 1]),
-                            __float_as_uint(t[4 * o + 2]), __float_as_uint(t[4 * o + 3]));
-    }
+    for (int o = 0; o < kUnits; ++o) store_shared<4>(at(o, thread), t + 4 * o);
   }
-  __device__ void get(float* t) const {
-#pragma unroll
-    for (int o = 0; o < kUnits; ++o) {
-      uint32_t word[4];
-      ptx::ld_shared_v4_b32(own_at(o), word);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) t[4 * o + i] = __uint_as_float(word[i]);
-    }
-  }
+
   __device__ void work() const {
+    const int own = (thread & ((1 << kLayout.shared_bits) - 1)) * kTogether;
+    const int rest = thread >> kLayout.shared_bits;
+    const int rest_low = rest & ((1 << kLayout.lane_bits) - 1);
+    const int rest_high = rest >> kLayout.lane_bits << (kBits - kNarrow);
+    const uint32_t base = shared + (own >> 2) * (kThreads * 16) + (own & 3) * 4;
+    const uint32_t other = ((rest_low | rest_high) ^ swizzle(own >> 2)) * 16;
+    const auto at_j = [&](int j) {
+      // The low three bits meet the swizzle; those above only add.
+      const uint32_t bytes = static_cast<uint32_t>(j << kLayout.lane_bits) * 16;
+      return base + (other ^ (bytes & 0x7f)) + (bytes & ~0x7fu);
+    };
     float t[kLayout.slice];
 #pragma unroll
     for (int j = 0; j < 1 << kLayout.shared_bits; ++j) {
-      uint32_t word[4];
-      if constexpr (kTogether == 4) {
-        ptx::ld_shared_v4_b32(pair_at(j), word);
-      } else if constexpr (kTogether == 2) {
-        ptx::ld_shared_v2_b32(pair_at(j), word);
-      } else {
-        word[0] = ptx::ld_shared_b32(pair_at(j));
-      }
-#pragma unroll
-      for (int l = 0; l < kTogether; ++l) t[j * kTogether + l] = __uint_as_float(word[l]);
+      load_shared<kTogether>(at_j(j), t + j * kTogether);
     }
 #pragma unroll
     for (int distance = kTogether; distance < kLayout.slice; distance *= 2) {
@@ -87,49 +89,51 @@ struct Exchange {
     }
 #pragma unroll
     for (int j = 0; j < 1 << kLayout.shared_bits; ++j) {
-      const float* const from = t + j * kTogether;
-      if constexpr (kTogether == 4) {
-        ptx::st_shared_v4_b32(pair_at(j), __float_as_uint(from[0]), __float_as_uint(from[1]),
-                              __float_as_uint(from[2]), __float_as_uint(from[3]));
-      } else if constexpr (kTogether == 2) {
-        ptx::st_shared_v2_b32(pair_at(j), __float_as_uint(from[0]), __float_as_uint(from[1]));
-      } else {
-        ptx::st_shared_b32(pair_at(j), __float_as_uint(from[0]));
+      store_shared<kTogether>(at_j(j), t + j * kTogether);
+    }
+  }
+
+  __device__ void get(float* t) const {
+    constexpr int kOut = kLayout.out_vector;
+    constexpr int kStep = kOut < 4 ? kOut : 4;
+    constexpr int kChunks = kLayout.slice / kOut;
+    const int high = (thread & ((1 << kNarrow) - 1)) * kOut;  // place in a vector
+    const int low_thread = thread >> kNarrow;
+#pragma unroll
+    for (int chunk = 0; chunk < kChunks; ++chunk) {
+      const int of_thread = (chunk & ((1 << kNarrow) - 1)) << (kBits - kNarrow) | low_thread;
+#pragma unroll
+      for (int i = 0; i < kOut; i += kStep) {
+        const int w = (chunk >> kNarrow) * kLayout.vector + high + i;
+        load_shared<kStep>(at(w >> 2, of_thread) + (w & 3) * 4, t + chunk * kOut + i);
       }
     }
   }
 };
 
 // Over the shared_bits of the thread's number, lowest first. All threads of the thread block take
-// part. Before the next call they must have met.
+// part; before the next call they must have met. t is then as the narrower vectors say.
 template <class Config>
 __device__ void shared_butterflies(float (&t)[Config::kLayout.elements], uint32_t shared,
                                    int thread) {
   using E = Exchange<Config>;
-  constexpr HadamardLayout kLayout = Config::kLayout;
-  const E exchange(shared, thread);
+  constexpr int kSlice = Config::kLayout.slice;
+  constexpr int kAtATime = Config::kLayout.slices / Config::kPasses;
 #pragma unroll
   for (int pass = 0; pass < Config::kPasses; ++pass) {
+    float* const from = t + pass * kAtATime * kSlice;
     if (pass > 0) __syncthreads();
 #pragma unroll
-    for (int s = 0; s < E::kSlicesAtATime; ++s) {
-      E at = exchange;
-      at.own += s * E::kSliceBytes;
-      at.put(t + (pass * E::kSlicesAtATime + s) * kLayout.slice);
+    for (int s = 0; s < kAtATime; ++s) {
+      E{shared + s * E::kSliceBytes, thread}.put(from + s * kSlice);
     }
     __syncthreads();
 #pragma unroll
-    for (int s = 0; s < E::kSlicesAtATime; ++s) {
-      E at = exchange;
-      at.base += s * E::kSliceBytes;
-      at.work();
-    }
+    for (int s = 0; s < kAtATime; ++s) E{shared + s * E::kSliceBytes, thread}.work();
     __syncthreads();
 #pragma unroll
-    for (int s = 0; s < E::kSlicesAtATime; ++s) {
-      E at = exchange;
-      at.own += s * E::kSliceBytes;
-      at.get(t + (pass * E::kSlicesAtATime + s) * kLayout.slice);
+    for (int s = 0; s < kAtATime; ++s) {
+      E{shared + s * E::kSliceBytes, thread}.get(from + s * kSlice);
     }
   }
 }

@@ -8,11 +8,16 @@
 
 namespace nibble {
 
+// Transformer Engine's of 16, twice.
+constexpr uint32_t kDefaultSigns = 0xd7e8d7e8u;
+
 // Bit i is that of element at + i of a group. `at` is a multiple of the vector's length.
 template <class Config>
 __device__ uint32_t sign_bits(const HadamardParams& params, int at) {
   if constexpr (Config::kSigns == 1) {
     return params.sign_mask[at >> 5 & 3] >> (at & 31);
+  } else if constexpr (Config::kSigns == 3) {
+    return kDefaultSigns >> (at & 31);
   } else if constexpr (Config::kSigns == 2) {
     uint32_t bits = params.signs[at >> 5] >> (at & 31);
     if constexpr (Config::kSize < 16) {  // a vector may hold several groups
@@ -36,6 +41,14 @@ __device__ void flip(Elements<kElementType, kCount>& x, uint32_t signs) {
       x.word[i] ^= (signs >> (2 * i) & 1) << 15 | (signs >> (2 * i + 1) & 1) << 31;
     }
   }
+}
+
+// All elements, by the lowest bit.
+template <int kElementType, int kCount>
+__device__ void flip_all(Elements<kElementType, kCount>& x, uint32_t sign) {
+  const uint32_t mask = (0 - (sign & 1)) & (kElementType == kF32 ? 0x80000000u : 0x80008000u);
+#pragma unroll
+  for (uint32_t& word : x.word) word ^= mask;
 }
 
 __device__ inline float flipped(float a, uint32_t signs, int i) {

@@ -28,7 +28,17 @@ struct HadamardParams {
   unsigned reserved;       // 0
 };
 
-// What one thread holds of a group along a row, all of it constant in a kernel.
+// The constants of a kernel's Config that decide how a group along a row is divided.
+struct HadamardTiling {
+  int size;
+  int element_bytes;
+  int vector_bytes;
+  int threads;  // of a group, a power of two
+  int passes;   // 0: shuffles only; else shared memory holds 1 / passes of the group at a time
+  int narrow;   // outputs are in vectors 2^narrow times shorter; 0 where passes is 0
+};
+
+// What one thread holds of a group, all of it constant in a kernel.
 //
 //   element   = chunk * vector * threads + thread * vector + i
 //   register  = chunk * vector + i
@@ -42,15 +52,18 @@ struct HadamardLayout {
   int unit;      // elements that `threads` threads hold: max(size, vector)
   int chunks;    // vectors of a thread
   int elements;  // registers of a thread: chunks * vector
-  // Bits of the thread's number whose butterflies are shuffles between lanes, lowest first, and of
-  // those above, whose elements come into the registers of one thread by way of shared memory.
+  // The bits of the thread's number, lowest first: those whose butterflies are shuffles between
+  // lanes, those that shared memory brings into the registers of one thread, and `narrow` bits
+  // that the way back leaves in registers.
   int lane_bits;
   int shared_bits;
   // Shared memory works on slices of so many registers, a power of two.
   int slice;
-  int slices;  // elements / slice
+  int slices;      // elements / slice
+  int out_vector;  // the same of what is stored: vector >> narrow, chunks << narrow
+  int out_chunks;
 
-  // Elements of a slice that stay together in a register file both ways.
+  // Registers of a slice that are neighbours in both of its orders.
   NIBBLE_HOST_DEVICE constexpr int together() const { return slice >> shared_bits; }
 };
 
@@ -78,30 +91,25 @@ NIBBLE_HOST_DEVICE constexpr bool hadamard_size(int size) {
   return odd == 1 || ((odd == 3 || odd == 5 || odd == 7) && size % 4 == 0);
 }
 
-// `threads`: of a group, a power of two. `passes`: 0: shuffles only; else shared memory holds 1 /
-// passes of the group at a time.
-NIBBLE_HOST_DEVICE constexpr HadamardLayout hadamard_layout(int size, int element_bytes,
-                                                            int vector_bytes, int threads,
-                                                            int passes) {
+NIBBLE_HOST_DEVICE constexpr HadamardLayout hadamard_layout(const HadamardTiling& tiling) {
   HadamardLayout layout{};
-  layout.base = hadamard_base(size);
-  layout.power = size / layout.base;
-  layout.vector = (vector_bytes == 32 ? 32 : 16) / element_bytes;
+  layout.base = hadamard_base(tiling.size);
+  layout.power = tiling.size / layout.base;
+  layout.vector = (tiling.vector_bytes == 32 ? 32 : 16) / tiling.element_bytes;
   if (layout.base > 1) {  // a thread holds `base` vectors: short ones
     if (layout.vector > 4) layout.vector = 4;
     if (layout.vector > layout.power) layout.vector = layout.power;
   }
-  layout.unit = size < layout.vector ? layout.vector : size;
-  layout.chunks = layout.unit / (layout.vector * threads);
+  layout.unit = tiling.size < layout.vector ? layout.vector : tiling.size;
+  layout.chunks = layout.unit / (layout.vector * tiling.threads);
   layout.elements = layout.chunks * layout.vector;
-  const int bits = hadamard_log2(threads);
-  const int odd = layout.base > 1 ? layout.base / 4 : 1;
-  layout.slice = layout.elements / odd;
-  if (passes > 0 && odd == 1) layout.slice = layout.elements / passes;
-  layout.slices = layout.slice > 0 ? layout.elements / layout.slice : 0;
-  layout.lane_bits = bits;
-  if (passes > 0) {
-    const int most = hadamard_log2(layout.slice);
+  layout.out_vector = layout.vector >> tiling.narrow;
+  layout.out_chunks = layout.chunks << tiling.narrow;
+  layout.slices = layout.base > 1 ? layout.base / 4 : tiling.passes > 0 ? tiling.passes : 1;
+  layout.slice = layout.elements / layout.slices;
+  layout.lane_bits = hadamard_log2(tiling.threads);
+  if (tiling.passes > 0) {
+    const int most = hadamard_log2(layout.slice), bits = layout.lane_bits - tiling.narrow;
     layout.shared_bits = bits < most ? bits : most;
     layout.lane_bits = bits - layout.shared_bits;
   }
@@ -109,18 +117,18 @@ NIBBLE_HOST_DEVICE constexpr HadamardLayout hadamard_layout(int size, int elemen
 }
 
 // Whether a kernel can be built so.
-NIBBLE_HOST_DEVICE constexpr bool hadamard_legal(int size, int element_bytes, int vector_bytes,
-                                                 int threads, int passes) {
-  if (!hadamard_size(size)) return false;
-  const HadamardLayout layout = hadamard_layout(size, element_bytes, vector_bytes, threads, passes);
-  if (vector_bytes != 0 && vector_bytes > layout.vector * element_bytes) return false;
-  if (layout.chunks < 1 || layout.chunks * layout.vector * threads != layout.unit ||
+NIBBLE_HOST_DEVICE constexpr bool hadamard_legal(const HadamardTiling& tiling) {
+  if (!hadamard_size(tiling.size)) return false;
+  const HadamardLayout layout = hadamard_layout(tiling);
+  if (tiling.vector_bytes > layout.vector * tiling.element_bytes) return false;
+  if (layout.chunks < 1 || layout.elements * tiling.threads != layout.unit ||
       layout.chunks % layout.base != 0 || layout.elements > 128 || layout.lane_bits > 5) {
     return false;
   }
-  if (passes == 0) return true;
-  return threads >= 8 && layout.shared_bits >= 3 && layout.together() <= 4 && layout.slice >= 8 &&
-         layout.slices % passes == 0 && layout.slice * layout.slices == layout.elements;
+  if (tiling.passes == 0) return tiling.narrow == 0;
+  return tiling.threads >= 8 && layout.shared_bits >= 3 && layout.together() <= 4 &&
+         layout.slice >= 8 && layout.slice * layout.slices == layout.elements &&
+         layout.slices % tiling.passes == 0 && layout.out_vector >= 1;
 }
 
 // Bytes of shared memory of a group.

@@ -398,6 +398,7 @@ TEST_P(Hadamard, BadRequestsNameTheValueAndTheRule) {
   expect_error([](auto& r) { r.sign_vector = static_cast<SignVector>(7); },
                "sign_vector = 7: must be 0 to 3");
   expect_error([](auto& r) { r.y.data = 0; }, "y.data and amax are null: nothing to do");
+  expect_error([](auto& r) { r.scale = INFINITY; }, "scale = inf: must be finite");
   expect_error([](auto& r) { r.y.type = DataType::kF32; }, "y.type = 0: must be x.type = 2");
   expect_error([](auto& r) { r.y.rows = 31; }, "y.rows = 31: must be x.rows = 32");
   expect_error(

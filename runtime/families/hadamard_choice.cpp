@@ -1,0 +1,140 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// The constants of a Hadamard kernel where nothing was tuned: those that an H200 was fastest with.
+#include <algorithm>
+#include <initializer_list>
+
+#include "runtime/families/hadamard.h"
+
+namespace nibble {
+
+namespace {
+
+bool is_aligned(const Matrix& matrix, int64_t bytes) {
+  const int64_t pitch = matrix.row_stride * size_of(matrix.type);
+  return matrix.data % static_cast<uint64_t>(bytes) == 0 &&
+         (matrix.rows == 1 || pitch % bytes == 0);
+}
+
+// The first of the widths that x and y are aligned to.
+int aligned_bytes(const HadamardRequest& request, std::initializer_list<int> widths) {
+  for (const int bytes : widths) {
+    if (is_aligned(request.x, bytes) && (request.y.data == 0 || is_aligned(request.y, bytes))) {
+      return bytes;
+    }
+  }
+  return 0;
+}
+
+int sign_source(SignVector signs) {
+  switch (signs) {
+    case SignVector::kNone:
+      return 0;
+    case SignVector::kMask:
+      return 1;
+    case SignVector::kDevice:
+      return 2;
+    case SignVector::kDefault:
+      break;
+  }
+  return 3;
+}
+
+KernelSpec problem_spec(const Family& family, const HadamardRequest& request, const Arch& arch) {
+  KernelSpec spec = default_spec(family, arch);
+  auto& v = spec.values;
+  v[kHadamardSize] = static_cast<int>(request.size);
+  v[kHadamardElementType] = static_cast<int>(request.x.type);
+  v[kHadamardSigns] = sign_source(request.sign_vector);
+  v[kHadamardInverse] = request.inverse;
+  v[kHadamardWrite] = request.y.data != 0;
+  v[kHadamardAmax] = request.amax != 0;
+  return spec;
+}
+
+// Bytes of x that a thread holds of a group: enough in flight, few shuffles, many thread blocks.
+int bytes_of_thread(int size, bool is_16_bit, bool writes) {
+  if (!writes) return size <= 16 ? 32 : 64;
+  if (is_16_bit) return size <= 64 ? 32 : size <= 2048 ? 64 : size <= 8192 ? 128 : 256;
+  return size <= 256 ? 32 : size <= 1024 ? 64 : size <= 8192 ? 128 : size <= 16384 ? 256 : 512;
+}
+
+// Powers of two.
+void choose_power(KernelSpec& spec) {
+  auto& v = spec.values;
+  const int size = v[kHadamardSize];
+  const bool is_16_bit = v[kHadamardElementType] != 0, writes = v[kHadamardWrite] != 0;
+  const int bytes = bytes_of_thread(size, is_16_bit, writes);
+  v[kHadamardThreadsPerGroup] = 1;
+  const HadamardLayout whole = hadamard_layout(hadamard_tiling(spec));
+  const int elements = std::max(whole.vector, bytes / (is_16_bit ? 2 : 4));
+  const int per_group = std::max(1, whole.unit / elements);
+  const bool with_shared = per_group > 32;
+  v[kHadamardThreadsPerGroup] = per_group;
+  v[kHadamardPasses] = with_shared;
+  v[kHadamardNarrow] = size > 16384 ? 2 : 0;
+  v[kHadamardThreads] = with_shared ? std::max(64, per_group) : !writes || size == 128 ? 256 : 128;
+  v[kHadamardGroupsPerThread] = is_16_bit && size == 16 && writes && elements <= 16 ? 2 : 1;
+  v[kHadamardAhead] = with_shared && size > 16384 && is_16_bit && v[kHadamardVectorBytes] >= 16;
+}
+
+// Sizes with a base: a thread holds one vector of each of its parts.
+void choose_with_base(KernelSpec& spec) {
+  auto& v = spec.values;
+  v[kHadamardThreadsPerGroup] = 1;
+  const HadamardLayout whole = hadamard_layout(hadamard_tiling(spec));
+  const int per_group = whole.power / whole.vector;
+  v[kHadamardThreadsPerGroup] = per_group;
+  v[kHadamardPasses] = per_group > 32;
+  v[kHadamardNarrow] = v[kHadamardPasses] != 0 && whole.base != 20;
+  v[kHadamardThreads] = std::max(128, per_group);
+}
+
+KernelSpec row_spec(const HadamardRequest& request, const Arch& arch) {
+  KernelSpec spec = problem_spec(kHadamardFamily, request, arch);
+  auto& v = spec.values;
+  const bool wide = (arch.features & kWideLoad) != 0;
+  if (hadamard_base(v[kHadamardSize]) == 1) {
+    v[kHadamardVectorBytes] =
+        wide ? aligned_bytes(request, {32, 16}) : aligned_bytes(request, {16});
+    choose_power(spec);
+  } else {
+    v[kHadamardVectorBytes] = 0;
+    v[kHadamardThreadsPerGroup] = 1;
+    const int bytes =
+        hadamard_layout(hadamard_tiling(spec)).vector * static_cast<int>(size_of(request.x.type));
+    if (bytes >= 8) v[kHadamardVectorBytes] = aligned_bytes(request, {bytes});
+    choose_with_base(spec);
+  }
+  // Where shared memory is too small for all of a group.
+  for (const int passes : {2, 3, 4, 5, 7}) {
+    if (is_legal(spec)) break;
+    v[kHadamardPasses] = passes;
+  }
+  return spec;
+}
+
+KernelSpec column_spec(const HadamardRequest& request, const Arch& arch) {
+  KernelSpec spec = problem_spec(kHadamardColumnsFamily, request, arch);
+  auto& v = spec.values;
+  const int size = v[kHadamardSize];
+  const bool is_16_bit = v[kHadamardElementType] != 0, writes = v[kHadamardWrite] != 0;
+  v[kHadamardThreads] = size <= 16 && writes ? 256 : 128;
+  if (is_16_bit && !writes && size <= 64) {
+    v[kHadamardVectorBytes] = aligned_bytes(request, {16, 8, 4});
+    v[kHadamardRowsPerThread] = std::min(size, 8);
+  } else {
+    v[kHadamardVectorBytes] = aligned_bytes(request, {8, 4});
+    v[kHadamardRowsPerThread] = std::min(size, 16);
+  }
+  if (v[kHadamardVectorBytes] <= 4 && size >= 32) v[kHadamardRowsPerThread] = 32;
+  return spec;
+}
+
+}  // namespace
+
+KernelSpec hadamard_spec(const HadamardRequest& request, const Arch& arch) {
+  return request.axis == Axis::kRow ? row_spec(request, arch) : column_spec(request, arch);
+}
+
+}  // namespace nibble
