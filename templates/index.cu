@@ -2,13 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every template with a sample Config, for editors and a smoke build with nvcc. No part of the
 // library: kernels are rendered and compiled at run time.
+#include "batch/amax.cuh"
+#include "batch/dequantize.cuh"
+#include "batch/scale_layout.cuh"
 #include "gemm/gemm.cuh"
 #include "gemm/trusted.cuh"
 #include "hadamard/columns.cuh"
 #include "hadamard/hadamard.cuh"
 #include "quantize/amax.cuh"
+#include "quantize/amax_rows.cuh"
 #include "quantize/dequantize.cuh"
 #include "quantize/quantize.cuh"
+#include "quantize/scale_layout.cuh"
 
 struct Config {
   static constexpr int kThreads = 256;
@@ -29,6 +34,7 @@ struct Config {
   static constexpr int kNarrow = 0;
   static constexpr int kAhead = 0;
   static constexpr int kRowsPerThread = 16;
+  static constexpr int kToTiles = 1;
 };
 
 extern "C" __global__ __launch_bounds__(Config::kThreads) void amax(
@@ -100,4 +106,29 @@ extern "C" __global__ __launch_bounds__(Config::kThreads) void hadamard(
 extern "C" __global__ __launch_bounds__(Config::kThreads) void hadamard_columns(
     const __grid_constant__ nibble::HadamardParams params) {
   nibble::hadamard_columns<Config>(params);
+}
+
+extern "C" __global__ __launch_bounds__(Config::kThreads) void amax_rows(
+    const __grid_constant__ nibble::AmaxParams params) {
+  nibble::amax_rows<Config>(params);
+}
+
+extern "C" __global__ __launch_bounds__(Config::kThreads) void scale_layout(
+    const __grid_constant__ nibble::ScaleLayoutParams params) {
+  nibble::scale_layout<Config>(params);
+}
+
+extern "C" __global__ __launch_bounds__(Config::kThreads) void amax_batch(
+    const __grid_constant__ nibble::BatchParams params) {
+  nibble::amax_batch<Config>(params);
+}
+
+extern "C" __global__ __launch_bounds__(Config::kThreads) void dequantize_batch(
+    const __grid_constant__ nibble::BatchParams params) {
+  nibble::dequantize_batch<Config>(params);
+}
+
+extern "C" __global__ __launch_bounds__(Config::kThreads) void scale_layout_batch(
+    const __grid_constant__ nibble::BatchParams params) {
+  nibble::scale_layout_batch<Config>(params);
 }

@@ -12,22 +12,20 @@ namespace nibble {
 namespace {
 
 constexpr Variant kVariants[] = {{"quantize/amax.cuh", 0}};
+constexpr Variant kRowsVariants[] = {{"quantize/amax_rows.cuh", 0}};
 
 Status check(const AmaxRequest& request, Pointers pointers) {
   NIBBLE_TRY(check_matrix(request.x, "x", pointers));
   return check_pointer(request.amax, 4, "amax", {}, pointers);
 }
 
-// Rows that follow each other without a gap are one row: no ragged edges but the last.
-Matrix flattened(Matrix x) {
-  const int64_t count = x.rows * x.columns;
-  if (x.row_stride != x.columns || count > (int64_t{1} << 31) * kBlockSize) return x;
-  return {x.data, x.type, 1, count, count};
-}
+constexpr int64_t kOneBlockElements = 32768;
 
 Grid amax_grid(const ContextState& context, const KernelSpec& spec, const Matrix& x) {
   const int64_t blocks = (x.columns + kBlockSize - 1) / kBlockSize;
   const Grid whole = tile_grid(spec, x.rows, blocks);
+  // One thread block needs no cleared maximum: faster where launches are what takes the time.
+  if (x.rows * x.columns <= kOneBlockElements) return {};
   const unsigned limit = atomic_blocks(context, spec);
   const unsigned grid_x = std::min(whole.x, limit);
   return {grid_x, std::clamp(limit / grid_x, 1u, whole.y)};
@@ -35,8 +33,17 @@ Grid amax_grid(const ContextState& context, const KernelSpec& spec, const Matrix
 
 }  // namespace
 
+Matrix flattened(Matrix x) {
+  const int64_t count = x.rows * x.columns;
+  if (x.row_stride != x.columns || count > (int64_t{1} << 31) * kBlockSize) return x;
+  return {x.data, x.type, 1, count, count};
+}
+
 const Family kAmaxFamily{"amax",    "AmaxParams", matrix_constants(ElementType::kInput),
                          kVariants, nullptr,      tile_legal};
+
+const Family kAmaxRowsFamily{"amax_rows",   "AmaxParams", matrix_constants(ElementType::kInput),
+                             kRowsVariants, nullptr,      tile_legal};
 
 KernelSpec amax_spec(const Matrix& x, const Arch& arch) {
   return tile_spec(kAmaxFamily, arch, flattened(x));
@@ -45,10 +52,11 @@ KernelSpec amax_spec(const Matrix& x, const Arch& arch) {
 Status launch_amax(const ContextState& context, const Kernel& kernel, const Matrix& matrix,
                    DevicePointer amax, Stream stream) {
   const Matrix x = flattened(matrix);
-  NIBBLE_TRY(clear_amax(context, amax, 1, stream));
+  const Grid grid = amax_grid(context, kernel.spec, x);
+  if (grid.x > 1 || grid.y > 1) NIBBLE_TRY(clear_amax(context, amax, 1, stream));
   const AmaxParams params{reinterpret_cast<const void*>(x.data), reinterpret_cast<float*>(amax),
                           x.rows, x.columns, x.row_stride};
-  return launch_tiles(context, kernel, amax_grid(context, kernel.spec, x), &params, stream);
+  return launch_tiles(context, kernel, grid, &params, stream);
 }
 
 Status amax(Context& context, const AmaxRequest& request) {
@@ -70,6 +78,34 @@ Result<Inspection> inspect(Context& context, const AmaxRequest& request) {
     NIBBLE_TRY(check(problem, Pointers::kOptional));
     ContextState& state = context.state();
     return state.pool.inspect(amax_spec(problem.x, *state.device.arch));
+  });
+}
+
+Status amax_rows(Context& context, const AmaxRowsRequest& request) {
+  return guarded([&]() -> Status {
+    ContextState& state = context.state();
+    const Matrix x = with_strides(request.x);
+    NIBBLE_TRY(check({x, request.amax, request.stream}, Pointers::kRequired));
+    NIBBLE_TRY_ASSIGN(
+        const Kernel* kernel,
+        state.pool.get(tile_spec(kAmaxRowsFamily, *state.device.arch, x), request.stream));
+    NIBBLE_TRY(clear_amax(state, request.amax, x.rows, request.stream));
+    const AmaxParams params{reinterpret_cast<const void*>(x.data),
+                            reinterpret_cast<float*>(request.amax), x.rows, x.columns,
+                            x.row_stride};
+    // Across, a row is split only where there are too few of them.
+    Grid grid = tile_grid(kernel->spec, x.rows, (x.columns + kBlockSize - 1) / kBlockSize);
+    grid.x = std::min(grid.x, std::max(1u, atomic_blocks(state, kernel->spec) / grid.y));
+    return launch_tiles(state, *kernel, grid, &params, request.stream);
+  });
+}
+
+Result<Inspection> inspect(Context& context, const AmaxRowsRequest& request) {
+  return guarded([&]() -> Result<Inspection> {
+    const Matrix x = with_strides(request.x);
+    NIBBLE_TRY(check({x, request.amax, request.stream}, Pointers::kOptional));
+    ContextState& state = context.state();
+    return state.pool.inspect(tile_spec(kAmaxRowsFamily, *state.device.arch, x));
   });
 }
 

@@ -9,9 +9,13 @@
 namespace nibble {
 
 extern const Family kAmaxFamily;
+extern const Family kAmaxRowsFamily;
 
 KernelSpec amax_spec(const Matrix& x, const Arch& arch);
-// Zeroes `amax` and reduces x into it, in stream order.
+// Rows that follow each other without a gap are one row: no ragged edges but the last.
+Matrix flattened(Matrix x);
+
+// Overwrites `amax` with the maximum of x, in stream order.
 Status launch_amax(const ContextState& context, const Kernel& kernel, const Matrix& x,
                    DevicePointer amax, Stream stream);
 

@@ -127,18 +127,6 @@ HadamardParams params_of(const HadamardRequest& request) {
   return params;
 }
 
-// How many of the kernel's thread blocks the GPU holds at a time.
-int64_t resident_blocks(const ContextState& context, const Kernel& kernel) {
-  constexpr int kRegisters = 65536, kMaxThreads = 1536;  // those of the smallest multiprocessor
-  const int threads = kernel.spec.values[kHadamardThreads];
-  const int registers = (std::max(kernel.resources.registers, 16) + 7) / 8 * 8;
-  const int shared = kernel.dynamic_shared + kernel.resources.shared_bytes + 1024;
-  const int by_shared = (kernel.spec.arch->shared_per_block + 1024) / shared;
-  const int blocks =
-      std::min({kRegisters / (registers * threads), kMaxThreads / threads, by_shared});
-  return int64_t{std::max(1, blocks)} * std::max(1, context.device.info.multiprocessors);
-}
-
 Grid row_grid(const ContextState& context, const Kernel& kernel, const HadamardParams& params) {
   const KernelSpec& spec = kernel.spec;
   const int64_t unit = hadamard_unit(spec);
@@ -167,7 +155,6 @@ Grid column_grid(const ContextState& context, const KernelSpec& spec,
 
 Status launch_hadamard(const ContextState& context, const Kernel& kernel,
                        const HadamardRequest& request) {
-  if (request.amax != 0) NIBBLE_TRY(clear_amax(context, request.amax, 1, request.stream));
   HadamardParams params = params_of(request);
   const bool along_row = kernel.spec.family == &kHadamardFamily;
   if (along_row && params.x_row_stride == params.columns &&
@@ -177,6 +164,10 @@ Status launch_hadamard(const ContextState& context, const Kernel& kernel,
   }
   const Grid grid =
       along_row ? row_grid(context, kernel, params) : column_grid(context, kernel.spec, params);
+  // A single thread block overwrites the maximum.
+  if (request.amax != 0 && (grid.x > 1 || grid.y > 1)) {
+    NIBBLE_TRY(clear_amax(context, request.amax, 1, request.stream));
+  }
   return launch_tiles(context, kernel, grid, &params, request.stream);
 }
 

@@ -204,6 +204,19 @@ unsigned atomic_blocks(const ContextState& context, const KernelSpec& spec) {
       std::max(1, context.device.info.multiprocessors * per_multiprocessor * 4));
 }
 
+int64_t resident_blocks(const ContextState& context, const Kernel& kernel) {
+  constexpr int kRegisters = 65536;
+  constexpr int kReservedShared = 1024;  // of each thread block
+  const Arch& arch = *kernel.spec.arch;
+  const int threads = kernel.spec.values[kThreads];
+  const int registers = (std::max(kernel.resources.registers, 16) + 7) / 8 * 8;
+  const int shared = kernel.dynamic_shared + kernel.resources.shared_bytes + kReservedShared;
+  const int most_threads = arch.major >= 12 ? 1536 : 2048;
+  const int blocks = std::min({kRegisters / (registers * threads), most_threads / threads,
+                               (arch.shared_per_block + kReservedShared) / shared});
+  return int64_t{std::max(1, blocks)} * std::max(1, context.device.info.multiprocessors);
+}
+
 Status clear_amax(const ContextState& context, DevicePointer amax, int64_t count, Stream stream) {
   const CurrentContext current(context.driver(), context.device.context);
   const CUresult cleared =

@@ -67,6 +67,9 @@ Grid tile_grid(const KernelSpec& spec, int64_t rows, int64_t blocks);
 // times over.
 unsigned atomic_blocks(const ContextState& context, const KernelSpec& spec);
 
+// How many of a kernel's thread blocks the GPU holds at a time.
+int64_t resident_blocks(const ContextState& context, const Kernel& kernel);
+
 // Zeroes `count` floats in stream order.
 Status clear_amax(const ContextState& context, DevicePointer amax, int64_t count, Stream stream);
 

@@ -45,6 +45,48 @@ TEST_P(Amax, ShapesAndTypes) {
   }
 }
 
+TEST_P(Amax, OfEachRow) {
+  std::mt19937_64 random(4);
+  for (DataType type : kTypes) {
+    for (auto [rows, columns, gap] : {std::array<int64_t, 3>{1, 1, 0},
+                                      {33, 3, 0},
+                                      {7, 16, 1},
+                                      {100, 100, 28},
+                                      {2, 20000, 0},
+                                      {130, 513, 3},
+                                      {1, 70000, 0},
+                                      {1000, 64, 0}}) {
+      const std::vector<float> x = random_bits(rows * columns, type, random);
+      const std::vector<uint8_t> input = spread(x, type, rows, columns, columns + gap);
+      Guarded x_device(context(), static_cast<int64_t>(input.size()));
+      Guarded result(context(), 4 * rows);
+      x_device.upload(input);
+      expect_ok(amax_rows(
+          context(), {{x_device.address(), type, rows, columns, columns + gap}, result.address()}));
+      const std::vector<float> actual = decode(result.download(), DataType::kF32);
+      for (int64_t row = 0; row < rows; ++row) {
+        const std::span<const float> values(&x[static_cast<size_t>(row * columns)],
+                                            static_cast<size_t>(columns));
+        ASSERT_EQ(std::bit_cast<uint32_t>(actual[static_cast<size_t>(row)]),
+                  std::bit_cast<uint32_t>(reference::amax(values)))
+            << type_name(type) << " " << rows << "x" << columns << " row " << row;
+      }
+    }
+  }
+}
+
+// Around the size up to which one thread block does it all.
+TEST_P(Amax, OneThreadBlockAndMore) {
+  std::mt19937_64 random(6);
+  for (const int64_t columns : {4096, 32767, 32768, 32769, 65536}) {
+    for (int repeat = 0; repeat < 2; ++repeat) {
+      check(random_normal(columns, DataType::kBf16, 1.0f, random), DataType::kBf16, 1, columns,
+            columns);
+    }
+  }
+  check(random_normal(1000 * 32, DataType::kF32, 1.0f, random), DataType::kF32, 1000, 32, 33);
+}
+
 TEST_P(Amax, EveryPositionOfTheMaximumCounts) {
   for (int64_t at = 0; at < 5 * 37; ++at) {
     std::vector<float> x(5 * 37, 0.25f);

@@ -19,4 +19,12 @@ struct AmaxRequest {
 // Enqueues the reduction on the stream.
 Status amax(Context& context, const AmaxRequest& request);
 
+// The same of each row.
+struct AmaxRowsRequest {
+  Matrix x;                // rows, columns >= 1
+  DevicePointer amax = 0;  // x.rows floats, 4-byte aligned; overwritten
+  Stream stream = nullptr;
+};
+Status amax_rows(Context& context, const AmaxRowsRequest& request);
+
 }  // namespace nibble

@@ -14,6 +14,7 @@
 #include "nibble/gemm.hpp"
 #include "nibble/hadamard.hpp"
 #include "nibble/quantize.hpp"
+#include "nibble/scale_layout.hpp"
 #include "nibble/status.hpp"
 
 namespace [[gnu::visibility("default")]] nibble {
@@ -43,9 +44,11 @@ struct Inspection {
 
 // Compiles, bypassing the cache. Pointers of the request may be null.
 Result<Inspection> inspect(Context& context, const AmaxRequest& request);
+Result<Inspection> inspect(Context& context, const AmaxRowsRequest& request);
 Result<Inspection> inspect(Context& context, const QuantizeRequest& request);
 Result<Inspection> inspect(Context& context, const DequantizeRequest& request);
 Result<Inspection> inspect(Context& context, const GemmRequest& request);
 Result<Inspection> inspect(Context& context, const HadamardRequest& request);
+Result<Inspection> inspect(Context& context, const ScaleLayoutRequest& request);
 
 }  // namespace nibble
