@@ -45,15 +45,13 @@ struct Operation {
 // Two buffers of several sets each, the first full of random values.
 class Buffers {
  public:
-  Buffers(Context& context, int64_t bytes) : context_(context), bytes_(bytes) {
+  Buffers(Context& context, int64_t bytes) : context_(context), pitch_((bytes + 511) / 512 * 512) {
     const DeviceInfo& device = context.device();
-    const int64_t pitch = (bytes + 511) / 512 * 512;
-    pitch_ = pitch;
     if (!device.emulated) {
-      sets_ = static_cast<int>(std::clamp<int64_t>(3 * device.l2_bytes / pitch + 1, 2, 8192));
+      sets_ = static_cast<int>(std::clamp<int64_t>(3 * device.l2_bytes / pitch_ + 1, 2, 8192));
     }
-    x_ = require(context.allocate(sets_ * pitch));
-    y_ = require(context.allocate(sets_ * pitch));
+    x_ = require(context.allocate(sets_ * pitch_));
+    y_ = require(context.allocate(sets_ * pitch_));
     amax_ = require(context.allocate(int64_t{4} << 20));
     fill();
   }
@@ -91,7 +89,7 @@ class Buffers {
   }
 
   Context& context_;
-  int64_t bytes_, pitch_ = 0;
+  int64_t pitch_;
   int sets_ = 2;
   Buffer x_, y_, amax_;
 };
