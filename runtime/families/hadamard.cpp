@@ -141,14 +141,11 @@ Grid row_grid(const ContextState& context, const Kernel& kernel, const HadamardP
 Grid column_grid(const ContextState& context, const KernelSpec& spec,
                  const HadamardParams& params) {
   const int64_t tile = hadamard_tile_columns(spec);
-  int64_t across = std::min<int64_t>((params.columns + tile - 1) / tile, (int64_t{1} << 31) - 1);
-  int64_t down = std::min<int64_t>(params.rows / spec.values[kHadamardSize], 65535);
-  if (spec.values[kHadamardAmax] != 0) {
-    const int64_t most = atomic_blocks(context, spec);
-    across = std::min(across, most);
-    down = std::clamp<int64_t>(most / across, 1, down);
-  }
-  return {static_cast<unsigned>(across), static_cast<unsigned>(down)};
+  const int64_t tiles =
+      (params.columns + tile - 1) / tile * (params.rows / spec.values[kHadamardSize]);
+  int64_t most = (int64_t{1} << 31) - 1;
+  if (spec.values[kHadamardAmax] != 0) most = atomic_blocks(context, spec);
+  return {static_cast<unsigned>(std::min(most, tiles)), 1};
 }
 
 }  // namespace

@@ -107,9 +107,10 @@ constexpr std::array<Constant, kHadamardColumnsConstants> kColumnConstants = [] 
 
 int element_bytes(const KernelSpec& spec) { return spec.values[kHadamardElementType] == 0 ? 4 : 2; }
 
-// A thread has as many registers as its thread block leaves it.
+// Whether a thread can hold so many numbers and what it needs beside them without spilling: it has
+// what its thread block leaves it; ptxas gives it less where a thread block is one warp.
 bool registers_suffice(int elements, int threads) {
-  return elements + 48 <= std::min(255, 65536 / threads);
+  return elements + 48 <= (threads == 32 ? 168 : std::min(255, 65536 / threads));
 }
 
 int row_shared_bytes(const KernelSpec& spec) {
@@ -134,8 +135,12 @@ bool row_legal(const KernelSpec& spec) {
   if (with_shared && groups != 1) return false;
   // The bulk prefetch takes multiples of 16 bytes.
   if (v[kHadamardAhead] != 0 && (!with_shared || v[kHadamardVectorBytes] < 16)) return false;
-  const int elements = hadamard_layout(hadamard_tiling(spec)).elements;
-  return registers_suffice(elements, threads) && elements * groups <= 64 * (groups == 1 ? 2 : 1) &&
+  const HadamardLayout layout = hadamard_layout(hadamard_tiling(spec));
+  const int elements = layout.elements;
+  // A base's products are summed beside its inputs.
+  const int sums = layout.base > 1 ? layout.base : 0;
+  return registers_suffice(elements + sums, threads) &&
+         elements * groups <= 64 * (groups == 1 ? 2 : 1) &&
          row_shared_bytes(spec) <= spec.arch->shared_per_block;
 }
 

@@ -41,6 +41,45 @@ __device__ void add_rows(float (&t)[ColumnGroup<Config>::kRows * ColumnGroup<Con
   for (int lanes = G::kVectorsPerWarp; lanes < 32; lanes *= 2) lane_butterflies(t, lanes);
 }
 
+// The rows of a thread, from address `from` on; `count` elements of each, those beyond it 0.
+template <class Config>
+__device__ void load_rows(typename ColumnGroup<Config>::Vector (&block)[ColumnGroup<Config>::kRows],
+                          const char* from, int64_t pitch, int count) {
+  using G = ColumnGroup<Config>;
+  if (count == G::kVector) {
+#pragma unroll
+    for (int r = 0; r < G::kRows; ++r) {
+      block[r].template load<Config::kVectorBytes, false>(from + r * pitch);
+    }
+    return;
+  }
+#pragma unroll
+  for (int r = 0; r < G::kRows; ++r) {
+    if (count > 0) {
+      block[r].template load<0, false>(from + r * pitch, count);
+    } else {
+#pragma unroll
+      for (uint32_t& word : block[r].word) word = 0;
+    }
+  }
+}
+
+template <class Config>
+__device__ void store_rows(
+    const typename ColumnGroup<Config>::Vector (&block)[ColumnGroup<Config>::kRows], char* to,
+    int64_t pitch, int count) {
+  using G = ColumnGroup<Config>;
+  if (count == G::kVector) {
+#pragma unroll
+    for (int r = 0; r < G::kRows; ++r) {
+      block[r].template store<Config::kVectorBytes>(to + r * pitch, G::kVector);
+    }
+  } else if (count > 0) {
+#pragma unroll
+    for (int r = 0; r < G::kRows; ++r) block[r].template store<0>(to + r * pitch, count);
+  }
+}
+
 template <class Config>
 __device__ void hadamard_columns(const HadamardParams& params) {
   using G = ColumnGroup<Config>;
@@ -54,54 +93,49 @@ __device__ void hadamard_columns(const HadamardParams& params) {
   constexpr bool kKnown = Config::kSigns == 3 && (G::kRows % 16 == 0 || G::kLanes == 1);
   const uint32_t signs = kKnown ? kDefaultSigns : sign_bits<Config>(params, row_in_group);
   float largest = 0.0f;
+  // Tiles are numbered along the rows, then down.
   const int64_t across = ceil_div(params.columns, G::kColumnsPerTile);
-  for (int64_t tile = blockIdx.x; tile < across; tile += gridDim.x) {
-    const int64_t column = tile * G::kColumnsPerTile + vector * G::kVector;
+  const int64_t tiles = across * (params.rows / Config::kSize);
+#pragma unroll 1
+  for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    const int64_t group = divide(tile, across);
+    const int64_t column = (tile - group * across) * G::kColumnsPerTile + vector * G::kVector;
     const int64_t left = params.columns - column;
     const int count = left < G::kVector ? static_cast<int>(left) : G::kVector;
-    for (int64_t group = blockIdx.y; group < params.rows / Config::kSize; group += gridDim.y) {
-      const int64_t row = group * Config::kSize + row_in_group;
-      const char* const x = static_cast<const char*>(params.x) +
-                            (row * params.x_row_stride + column) * G::kElementBytes;
-      Vector block[G::kRows];
+    const int64_t row = group * Config::kSize + row_in_group;
+    Vector block[G::kRows];
+    load_rows<Config>(block,
+                      static_cast<const char*>(params.x) +
+                          (row * params.x_row_stride + column) * G::kElementBytes,
+                      params.x_row_stride * G::kElementBytes, count);
+    float t[G::kRows * G::kVector];
+#pragma unroll
+    for (int i = 0; i < G::kRows * G::kVector; ++i) {
+      if constexpr (kFlipsInput && !kKnown) {
+        if (i % G::kVector == 0) flip_all(block[i / G::kVector], signs >> (i / G::kVector));
+      }
+      t[i] = block[i / G::kVector].value(i % G::kVector);
+      if constexpr (kFlipsInput && kKnown) {
+        if ((kDefaultSigns >> (i / G::kVector % 16) & 1) != 0) t[i] = -t[i];
+      }
+    }
+    add_rows<Config>(t);
+    if constexpr (Config::kAmax != 0) largest = fmaxf(largest, largest_magnitude(t));
+    if constexpr (Config::kWrite != 0) {
 #pragma unroll
       for (int r = 0; r < G::kRows; ++r) {
-        if (count > 0) {
-          block[r].template load<Config::kVectorBytes, false>(
-              x + r * params.x_row_stride * G::kElementBytes, count);
-        } else {
+        // The sign goes with the scale: a NaN stays as it is.
+        const float factor = kFlipsOutput ? flipped(params.scale, signs, r) : params.scale;
 #pragma unroll
-          for (uint32_t& word : block[r].word) word = 0;
+        for (int i = 0; i < G::kVector; ++i) {
+          t[r * G::kVector + i] = __fmul_rn(t[r * G::kVector + i], factor);
         }
+        block[r].set(t + r * G::kVector);
       }
-      float t[G::kRows * G::kVector];
-#pragma unroll
-      for (int i = 0; i < G::kRows * G::kVector; ++i) {
-        if constexpr (kFlipsInput && !kKnown) {
-          if (i % G::kVector == 0) flip_all(block[i / G::kVector], signs >> (i / G::kVector));
-        }
-        t[i] = block[i / G::kVector].value(i % G::kVector);
-        if constexpr (kFlipsInput && kKnown) {
-          if ((kDefaultSigns >> (i / G::kVector % 16) & 1) != 0) t[i] = -t[i];
-        }
-      }
-      add_rows<Config>(t);
-      if constexpr (Config::kAmax != 0) largest = fmaxf(largest, largest_magnitude(t));
-      if constexpr (Config::kWrite != 0) {
-#pragma unroll
-        for (int r = 0; r < G::kRows; ++r) {
-          // The sign goes with the scale: a NaN stays as it is.
-          const float factor = kFlipsOutput ? flipped(params.scale, signs, r) : params.scale;
-#pragma unroll
-          for (int i = 0; i < G::kVector; ++i) {
-            t[r * G::kVector + i] = __fmul_rn(t[r * G::kVector + i], factor);
-          }
-          block[r].set(t + r * G::kVector);
-          char* const y = static_cast<char*>(params.y) +
-                          ((row + r) * params.y_row_stride + column) * G::kElementBytes;
-          if (count > 0) block[r].template store<Config::kVectorBytes>(y, count);
-        }
-      }
+      store_rows<Config>(
+          block,
+          static_cast<char*>(params.y) + (row * params.y_row_stride + column) * G::kElementBytes,
+          params.y_row_stride * G::kElementBytes, count);
     }
   }
   if constexpr (Config::kAmax != 0) reduce_transformed<Config>(largest, params);

@@ -68,11 +68,7 @@ struct UnitPlace {
   int64_t left;   // elements of the row from there on; <= 0: there is no such unit
 
   __device__ UnitPlace(int64_t unit, int64_t units, const HadamardParams& params) {
-    row = 0;
-    if (params.rows > 1) {
-      const bool narrow = ((unit | units) >> 32) == 0;  // the usual case, and the faster division
-      row = narrow ? static_cast<uint32_t>(unit) / static_cast<uint32_t>(units) : unit / units;
-    }
+    row = params.rows > 1 ? divide(unit, units) : 0;
     first = (unit - row * units) * G::kLayout.unit;
     left = row < params.rows ? params.columns - first : 0;
   }
@@ -109,38 +105,24 @@ struct GroupInput {
   }
 };
 
-// Transforms one unit in registers, stores it, and returns the largest magnitude before scaling.
+// Scales, rounds and stores the registers of a unit.
 template <class Config>
-__device__ float transform_unit(GroupInput<Config>& x, uint32_t shared,
-                                const UnitPlace<Config>& place, const HadamardParams& params) {
+__device__ void store_unit(float (&t)[Group<Config>::kLayout.elements],
+                           const UnitPlace<Config>& place, const HadamardParams& params) {
   using G = Group<Config>;
-  constexpr bool kFlipsInput = Config::kSigns != 0 && Config::kInverse == 0;
-  constexpr bool kFlipsOutput = Config::kSigns != 0 && Config::kInverse != 0;
+  constexpr bool kFlips = Config::kSigns != 0 && Config::kInverse != 0;
   constexpr int kOut = G::kOutVector;
-  float t[G::kLayout.elements];
-#pragma unroll
-  for (int c = 0; c < G::kLayout.chunks; ++c) {
-    if constexpr (kFlipsInput) {
-      const int at = (c * Config::kThreadsPerGroup + G::thread()) * G::kVector;
-      flip(x.vector[c], sign_bits<Config>(params, at));
-    }
-#pragma unroll
-    for (int i = 0; i < G::kVector; ++i) t[c * G::kVector + i] = x.vector[c].value(i);
-  }
-  G::transform(t, shared);
-  const float largest = Config::kAmax != 0 ? largest_magnitude(t) : 0.0f;
-  if constexpr (Config::kWrite == 0) return largest;
 #pragma unroll
   for (int c = 0; c < G::kLayout.out_chunks; ++c) {
     uint32_t signs = 0;
-    if constexpr (kFlipsOutput) {
+    if constexpr (kFlips) {
       const int at = (c * Config::kThreadsPerGroup + G::thread()) * kOut;
       signs = sign_bits<Config>(params, at);
     }
 #pragma unroll
     for (int i = 0; i < kOut; ++i) {
       // The sign goes with the scale: a NaN stays as it is.
-      const float factor = kFlipsOutput ? flipped(params.scale, signs, i) : params.scale;
+      const float factor = kFlips ? flipped(params.scale, signs, i) : params.scale;
       t[c * kOut + i] = __fmul_rn(t[c * kOut + i], factor);
     }
     typename G::OutVector out;
@@ -150,6 +132,26 @@ __device__ float transform_unit(GroupInput<Config>& x, uint32_t shared,
       out.template store<G::kOutVectorBytes>(y, place.count(kOut));
     }
   }
+}
+
+// Transforms one unit in registers, stores it, and returns the largest magnitude before scaling.
+template <class Config>
+__device__ float transform_unit(GroupInput<Config>& x, uint32_t shared,
+                                const UnitPlace<Config>& place, const HadamardParams& params) {
+  using G = Group<Config>;
+  float t[G::kLayout.elements];
+#pragma unroll
+  for (int c = 0; c < G::kLayout.chunks; ++c) {
+    if constexpr (Config::kSigns != 0 && Config::kInverse == 0) {
+      const int at = (c * Config::kThreadsPerGroup + G::thread()) * G::kVector;
+      flip(x.vector[c], sign_bits<Config>(params, at));
+    }
+#pragma unroll
+    for (int i = 0; i < G::kVector; ++i) t[c * G::kVector + i] = x.vector[c].value(i);
+  }
+  G::transform(t, shared);
+  const float largest = Config::kAmax != 0 ? largest_magnitude(t) : 0.0f;
+  if constexpr (Config::kWrite != 0) store_unit<Config>(t, place, params);
   return largest;
 }
 
@@ -166,6 +168,7 @@ __device__ void hadamard(const HadamardParams& params) {
   const int64_t units = ceil_div(params.columns, G::kLayout.unit);  // of a row
   const int64_t tiles = ceil_div(units * params.rows, G::kGroupsPerTile);
   float largest = 0.0f;
+#pragma unroll 1
   for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     const int64_t first = tile * G::kGroupsPerTile + group;
     GroupInput<Config> x[kCount];
