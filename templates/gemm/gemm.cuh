@@ -44,7 +44,9 @@ __device__ void gemm(const GemmParams& params) {
   // The barriers and the address are there before anyone uses them, in the whole cluster.
   Block::synchronize_cluster();
   ptx::tcgen05_fence_after_thread_sync();
-  const uint32_t tensor_memory = ptx::ld_shared_b32(block.tensor_address());
+  const bool reads_address = threadIdx.x % 32 == 0;
+  const uint32_t tensor_memory = __shfl_sync(
+      0xffffffffu, reads_address ? ptx::ld_shared_b32(block.tensor_address()) : 0, 0);
   // Everything before this line overlaps with the end of the kernel ahead.
   ptx::griddepcontrol_wait();
 
