@@ -85,10 +85,15 @@ int64_t tiles_of(const KernelSpec& spec, const Matrix& matrix) {
   return (matrix.rows + rows - 1) / rows * ((matrix.columns + columns - 1) / columns);
 }
 
+// Rows that follow each other are one: taller tiles would only be for rows with gaps.
+bool amax_batch_legal(const KernelSpec& spec) {
+  return spec.values[kRowsPerTile] == 1 && tile_legal(spec);
+}
+
 }  // namespace
 
 const Family kAmaxBatchFamily{"amax_batch",  "BatchParams", matrix_constants(ElementType::kInput),
-                              kAmaxVariants, nullptr,       tile_legal};
+                              kAmaxVariants, nullptr,       amax_batch_legal};
 const Family kDequantizeBatchFamily{
     "dequantize_batch",  "BatchParams", nvfp4_constants(ElementType::kOutput),
     kDequantizeVariants, nullptr,       tile_legal};

@@ -68,13 +68,15 @@ void choose_power(KernelSpec& spec) {
   v[kHadamardThreadsPerGroup] = 1;
   const HadamardLayout whole = hadamard_layout(hadamard_tiling(spec));
   const int elements = std::max(whole.vector, bytes / (is_16_bit ? 2 : 4));
-  const int per_group = std::max(1, whole.unit / elements);
+  int per_group = std::max(1, whole.unit / elements);
+  // Neighbours write neighbouring vectors: 32 bytes at least without a gap.
+  if (writes && per_group == 1 && whole.chunks > 1) per_group = 2;
   const bool with_shared = per_group > 32;
   v[kHadamardThreadsPerGroup] = per_group;
   v[kHadamardPasses] = with_shared;
   v[kHadamardNarrow] = size > 16384 ? 2 : 0;
   v[kHadamardThreads] = with_shared ? std::max(64, per_group) : !writes || size == 128 ? 256 : 128;
-  v[kHadamardGroupsPerThread] = is_16_bit && size == 16 && writes && elements <= 16 ? 2 : 1;
+  v[kHadamardGroupsPerThread] = is_16_bit && size == 16 && writes ? 2 : 1;
   v[kHadamardAhead] = with_shared && size > 16384 && is_16_bit && v[kHadamardVectorBytes] >= 16;
 }
 

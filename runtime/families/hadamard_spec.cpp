@@ -16,7 +16,7 @@ constexpr Variant kVariants[] = {{"hadamard/hadamard.cuh", 0}};
 constexpr Variant kColumnsVariants[] = {{"hadamard/columns.cuh", 0}};
 
 constexpr int kThreadChoices[] = {256, 128, 64, 32, 512, 1024};
-constexpr int kColumnsThreadChoices[] = {256, 128, 64, 512};
+constexpr int kColumnsThreadChoices[] = {256, 128, 64};
 constexpr int kTypes[] = {0, 1, 2};
 constexpr std::string_view kTypeNames[] = {"f32", "f16", "bf16"};
 constexpr int kVectors[] = {16, 0, 8, 32};
@@ -133,10 +133,12 @@ bool row_legal(const KernelSpec& spec) {
   if (!outputs_legal(spec) || threads % v[kHadamardThreadsPerGroup] != 0) return false;
   if (!hadamard_legal(hadamard_tiling(spec))) return false;
   if (with_shared && groups != 1) return false;
-  // The bulk prefetch takes multiples of 16 bytes.
-  if (v[kHadamardAhead] != 0 && (!with_shared || v[kHadamardVectorBytes] < 16)) return false;
   const HadamardLayout layout = hadamard_layout(hadamard_tiling(spec));
   const int elements = layout.elements;
+  // The bulk prefetch takes multiples of 16 bytes; beside a base there are no registers for it.
+  if (v[kHadamardAhead] != 0 && (!with_shared || v[kHadamardVectorBytes] < 16 || layout.base > 1)) {
+    return false;
+  }
   // A base's products are summed beside its inputs.
   const int sums = layout.base > 1 ? layout.base : 0;
   return registers_suffice(elements + sums, threads) &&
@@ -149,7 +151,8 @@ bool column_legal(const KernelSpec& spec) {
   const int size = v[kHadamardSize], rows = v[kHadamardRowsPerThread];
   const int vector_bytes = v[kHadamardVectorBytes];
   const int vector = (vector_bytes == 0 ? 4 : vector_bytes) / element_bytes(spec);
-  return outputs_legal(spec) && rows <= size && size / rows <= 8 && rows * vector <= 64 &&
+  return outputs_legal(spec) && rows <= size && size / rows <= 8 &&
+         rows * vector * element_bytes(spec) <= 128 &&
          registers_suffice(rows * vector, v[kHadamardThreads]);
 }
 

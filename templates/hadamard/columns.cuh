@@ -55,7 +55,7 @@ __device__ void load_rows(typename ColumnGroup<Config>::Vector (&block)[ColumnGr
   }
 #pragma unroll
   for (int r = 0; r < G::kRows; ++r) {
-    if (count > 0) {
+    if (G::kVector > 1 && count > 0) {
       block[r].template load<0, false>(from + r * pitch, count);
     } else {
 #pragma unroll
@@ -74,7 +74,7 @@ __device__ void store_rows(
     for (int r = 0; r < G::kRows; ++r) {
       block[r].template store<Config::kVectorBytes>(to + r * pitch, G::kVector);
     }
-  } else if (count > 0) {
+  } else if (G::kVector > 1 && count > 0) {
 #pragma unroll
     for (int r = 0; r < G::kRows; ++r) block[r].template store<0>(to + r * pitch, count);
   }

@@ -67,23 +67,29 @@ __device__ void dequantize_row(const DequantizeParams& params, int64_t row, int6
   const unsigned char* codes = params.codes + row * params.code_row_stride;
   const unsigned char* scales =
       params.scales + Layout::row_offset(row, blocks, params.scale_row_stride);
-  uint32_t words[D::kVectorsPerThread][2];
-  float factor[D::kVectorsPerThread];
+  // Several loads in flight, but for single elements, where addresses take the registers.
+  constexpr int kAtATime = Config::kVectorBytes == 0 ? 1 : D::kVectorsPerThread;
+#pragma unroll 1
+  for (int64_t from = first; from < first + D::kVectorsPerThread * kStep;
+       from += kAtATime * kStep) {
+    uint32_t words[kAtATime][2];
+    float factor[kAtATime];
 #pragma unroll
-  for (int i = 0; i < D::kVectorsPerThread; ++i) {
-    const int64_t at = first + i * kStep;
-    if (at * D::kVector >= params.columns) break;
-    load_codes<D::kVector>(codes + at * (D::kVector / 2), words[i]);
-    factor[i] = decode_factor(scales[Layout::block_offset(at / D::kVectorsPerBlock)], amax);
-  }
+    for (int i = 0; i < kAtATime; ++i) {
+      const int64_t at = from + i * kStep;
+      if (at * D::kVector >= params.columns) break;
+      load_codes<D::kVector>(codes + at * (D::kVector / 2), words[i]);
+      factor[i] = decode_factor(scales[Layout::block_offset(at / D::kVectorsPerBlock)], amax);
+    }
 #pragma unroll
-  for (int i = 0; i < D::kVectorsPerThread; ++i) {
-    const int64_t at = first + i * kStep;
-    const int64_t left = params.columns - at * D::kVector;
-    if (left <= 0) break;
-    dequantize_vector<Config>(words[i], factor[i])
-        .template store<Config::kVectorBytes>(
-            y + at * D::Vector::kBytes, left < D::kVector ? static_cast<int>(left) : D::kVector);
+    for (int i = 0; i < kAtATime; ++i) {
+      const int64_t at = from + i * kStep;
+      const int64_t left = params.columns - at * D::kVector;
+      if (left <= 0) break;
+      dequantize_vector<Config>(words[i], factor[i])
+          .template store<Config::kVectorBytes>(
+              y + at * D::Vector::kBytes, left < D::kVector ? static_cast<int>(left) : D::kVector);
+    }
   }
 }
 
