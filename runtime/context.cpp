@@ -24,12 +24,39 @@ Result<cache::Mode> cache_mode(const std::string& text) {
                 "cache mode '" + text + "' is not 'readwrite', 'readonly' or 'off'");
 }
 
+Result<bool> tuning_is_on(const std::string& text) {
+  if (text.empty() || text == "on") return true;
+  if (text == "off") return false;
+  return Status(Code::kInvalidArgument, "tuning '" + text + "' is not 'on' or 'off'");
+}
+
+// The table that was asked for, else that of the cache. Without one the families choose.
+Tuning read_tuning(const Options& options, const ContextState& state) {
+  const std::string& path = options.tuning_file;
+  const std::string directory = state.pool.cache_directory();
+  if (path.empty() && directory.empty()) return {};
+  const cache::TuningFile file =
+      path.empty() ? cache::read_tuning_table(directory) : cache::read_tuning_file(path);
+  if (!file.problem.empty()) {
+    state.log(LogLevel::kWarning,
+              "no tuning table is used: " +
+                  (path.empty() ? directory + "/" + cache::kTuningFolder : path) + ": " +
+                  file.problem);
+  }
+  if (file.table.damaged > 0) {
+    state.log(LogLevel::kInfo, std::to_string(file.table.damaged) + " damaged tuning records");
+  }
+  return {file.table.records, state.device.info, *state.device.arch,
+          [&](const KernelSpec& spec) { return state.pool.template_digest(spec); }};
+}
+
 }  // namespace
 
 Result<Context> Context::create(const Options& options) {
   return guarded([&]() -> Result<Context> {
     const Log log = options.log ? options.log : Log(warn_on_stderr);
     NIBBLE_TRY_ASSIGN(const cache::Mode mode, cache_mode(options.cache_mode));
+    NIBBLE_TRY_ASSIGN(const bool tuned, tuning_is_on(options.tuning));
     NIBBLE_TRY_ASSIGN(OpenedDevice device, open_device(options, log));
     PoolOptions pool;
     pool.driver = device.driver;
@@ -42,7 +69,9 @@ Result<Context> Context::create(const Options& options) {
     pool.store.mode = mode;
     pool.store.warn = [log](std::string_view message) { log(LogLevel::kWarning, message); };
     pool.log = log;
-    return Context(std::make_shared<ContextState>(std::move(device), std::move(pool), log));
+    auto state = std::make_shared<ContextState>(std::move(device), std::move(pool), log);
+    if (tuned && state->device.driver != nullptr) state->tuning = read_tuning(options, *state);
+    return Context(std::move(state));
   });
 }
 

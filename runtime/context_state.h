@@ -7,6 +7,7 @@
 #include "runtime/driver/current_context.h"
 #include "runtime/driver/device.h"
 #include "runtime/jit/kernel_pool.h"
+#include "runtime/jit/tuning.h"
 #include "runtime/jit/user_source.h"
 
 namespace nibble {
@@ -19,6 +20,7 @@ struct ContextState {
   Log log;
   KernelPool pool;
   UserSources user_sources;
+  Tuning tuning;  // changed only before the context is used, and by a Trial
 
   // kNoDevice for a context that only compiles.
   Status require_device() const;

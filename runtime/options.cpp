@@ -26,6 +26,8 @@ Options Options::from_environment() {
   options.template_directory = environment("NIBBLE_TEMPLATE_DIR");
   options.cache_directory = cache::default_directory();
   options.cache_mode = environment("NIBBLE_CACHE");
+  options.tuning = environment("NIBBLE_TUNING");
+  options.tuning_file = environment("NIBBLE_TUNING_FILE");
   return options;
 }
 

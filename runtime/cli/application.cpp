@@ -17,12 +17,14 @@ constexpr const char* kFooter =
     "  nibble quantize model-folder -o model-folder-nvfp4\n"
     "  nibble gemm a.npy b.npy -o d.npy\n"
     "  nibble inspect quantize --input bf16 --target sm_100a --ptx\n"
+    "  nibble tune --family quantize --shape 16384x16384\n"
     "  nibble cache stat\n"
     "\n"
     "Exit codes: 0 success, 1 the work failed, 2 wrong usage, 3 bad input file,\n"
     "  4 no usable device or compiler, 5 damaged cache entries.\n"
     "Environment: NIBBLE_DEVICE, NIBBLE_CACHE_DIR, NIBBLE_CACHE, NIBBLE_DRIVER_LIBRARY,\n"
-    "  NIBBLE_NVRTC_LIBRARY, NIBBLE_EMULATOR_LIBRARY, NIBBLE_TEMPLATE_DIR.";
+    "  NIBBLE_NVRTC_LIBRARY, NIBBLE_EMULATOR_LIBRARY, NIBBLE_TEMPLATE_DIR, NIBBLE_TUNING,\n"
+    "  NIBBLE_TUNING_FILE.";
 
 // CLI11's messages may have several lines; ours have one.
 std::string one_line(std::string text) {
@@ -118,6 +120,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
   add_quantize(app, &action);
   add_gemm(app, &action);
   add_inspect(app, &action);
+  add_tune(app, &action);
   add_cache(app, &action);
   add_make_checkpoint(app, &action);
   try {

@@ -41,8 +41,9 @@ std::string seconds_text(double seconds) {
   return format("%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
-Progress::Progress(std::ostream& out, bool shown, int64_t total_items, int64_t total_bytes)
-    : out_(out), shown_(shown), total_items_(total_items), total_bytes_(total_bytes) {}
+Progress::Progress(std::ostream& out, bool shown, int64_t total_items, int64_t total_bytes,
+                   Unit unit)
+    : out_(out), shown_(shown), total_items_(total_items), total_bytes_(total_bytes), unit_(unit) {}
 
 Progress::~Progress() {
   if (shown_) out_ << "\r\x1b[K" << std::flush;
@@ -70,8 +71,8 @@ std::string Progress::line(double seconds) const {
       format("] %lld/%lld  ", static_cast<long long>(items_), static_cast<long long>(total_items_));
   if (bytes_ > 0 && seconds > 0) {
     const double rate = static_cast<double>(bytes_) / seconds;
-    text += bytes_text(rate) + "/s  " +
-            seconds_text(static_cast<double>(total_bytes_ - bytes_) / rate) + " left  ";
+    if (unit_ == Unit::kBytes) text += bytes_text(rate) + "/s  ";
+    text += seconds_text(static_cast<double>(total_bytes_ - bytes_) / rate) + " left  ";
   }
   // The end of a name tells layers apart better than its start.
   text += name_.size() > kNameWidth ? "..." + name_.substr(name_.size() - kNameWidth + 3) : name_;

@@ -17,13 +17,18 @@ std::string seconds_text(double seconds);
 
 class Progress {
  public:
+  // What advance() counts: bytes have a rate that is worth showing.
+  enum class Unit { kBytes, kSteps };
+
   // `shown` false: does nothing. `total_bytes`: what advance() will add up to.
-  Progress(std::ostream& out, bool shown, int64_t total_items, int64_t total_bytes);
+  Progress(std::ostream& out, bool shown, int64_t total_items, int64_t total_bytes,
+           Unit unit = Unit::kBytes);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress();  // wipes the line
 
   void start_item(const std::string& name);
+  void name_item(const std::string& name) { name_ = name; }  // the same item, by another name
   void advance(int64_t bytes);
   // The line as it would be drawn after `seconds`.
   std::string line(double seconds) const;
@@ -35,6 +40,7 @@ class Progress {
   bool shown_;
   int64_t total_items_;
   int64_t total_bytes_;
+  Unit unit_;
   int64_t items_ = 0;
   int64_t bytes_ = 0;
   std::string name_;

@@ -58,6 +58,8 @@ Result<OpenedDevice> open_ordinal(std::shared_ptr<const DriverApi> driver, int o
   info.available = true;
   info.ordinal = ordinal;
   info.multiprocessors = attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+  info.clock_khz = attribute(CU_DEVICE_ATTRIBUTE_CLOCK_RATE);
+  info.memory_clock_khz = attribute(CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE);
   info.shared_per_block = attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
   info.l2_bytes = attribute(CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
   info.memory_bytes = static_cast<int64_t>(memory);

@@ -45,8 +45,10 @@ const Family kAmaxFamily{"amax",    "AmaxParams", matrix_constants(ElementType::
 const Family kAmaxRowsFamily{"amax_rows",   "AmaxParams", matrix_constants(ElementType::kInput),
                              kRowsVariants, nullptr,      tile_legal};
 
-KernelSpec amax_spec(const Matrix& x, const Arch& arch) {
-  return tile_spec(kAmaxFamily, arch, flattened(x));
+KernelSpec amax_spec(const ContextState& context, const Matrix& x) {
+  const Matrix flat = flattened(x);
+  return context.tuning.choose(tile_spec(kAmaxFamily, *context.device.arch, flat),
+                               {flat.rows, flat.columns});
 }
 
 Status launch_amax(const ContextState& context, const Kernel& kernel, const Matrix& matrix,
@@ -65,7 +67,7 @@ Status amax(Context& context, const AmaxRequest& request) {
     AmaxRequest problem = request;
     problem.x = with_strides(request.x);
     NIBBLE_TRY(check(problem, Pointers::kRequired));
-    const KernelSpec spec = amax_spec(problem.x, *state.device.arch);
+    const KernelSpec spec = amax_spec(state, problem.x);
     NIBBLE_TRY_ASSIGN(const Kernel* kernel, state.pool.get(spec, request.stream));
     return launch_amax(state, *kernel, problem.x, problem.amax, problem.stream);
   });
@@ -77,7 +79,7 @@ Result<Inspection> inspect(Context& context, const AmaxRequest& request) {
     problem.x = with_strides(request.x);
     NIBBLE_TRY(check(problem, Pointers::kOptional));
     ContextState& state = context.state();
-    return state.pool.inspect(amax_spec(problem.x, *state.device.arch));
+    return state.pool.inspect(amax_spec(state, problem.x));
   });
 }
 

@@ -16,6 +16,11 @@ namespace {
 
 constexpr Variant kVariants[] = {{"quantize/dequantize.cuh", kFp8Conversion}};
 
+KernelSpec tuned_spec(const ContextState& state, const DequantizeRequest& problem) {
+  return state.tuning.choose(dequantize_spec(kDequantizeFamily, problem, *state.device.arch),
+                             {problem.y.rows, problem.y.columns});
+}
+
 Status launch(const ContextState& state, const Kernel& kernel, const DequantizeRequest& request) {
   const Matrix& y = request.y;
   const DequantizeParams params = dequantize_params(request);
@@ -67,10 +72,8 @@ Status dequantize(Context& context, const DequantizeRequest& request) {
     ContextState& state = context.state();
     const DequantizeRequest problem = with_strides(request);
     NIBBLE_TRY(check_dequantize(problem, Pointers::kRequired));
-    NIBBLE_TRY_ASSIGN(
-        const Kernel* kernel,
-        state.pool.get(dequantize_spec(kDequantizeFamily, problem, *state.device.arch),
-                       problem.stream));
+    NIBBLE_TRY_ASSIGN(const Kernel* kernel,
+                      state.pool.get(tuned_spec(state, problem), problem.stream));
     return launch(state, *kernel, problem);
   });
 }
@@ -80,7 +83,7 @@ Result<Inspection> inspect(Context& context, const DequantizeRequest& request) {
     const DequantizeRequest problem = with_strides(request);
     NIBBLE_TRY(check_dequantize(problem, Pointers::kOptional));
     ContextState& state = context.state();
-    return state.pool.inspect(dequantize_spec(kDequantizeFamily, problem, *state.device.arch));
+    return state.pool.inspect(tuned_spec(state, problem));
   });
 }
 

@@ -25,10 +25,10 @@ Status check(const QuantizeRequest& request, Pointers pointers) {
   return check_nvfp4(request.y, request.x.rows, request.x.columns, "y", pointers);
 }
 
-KernelSpec quantize_spec(const QuantizeRequest& request, const Arch& arch) {
-  KernelSpec spec = tile_spec(kQuantizeFamily, arch, request.x);
+KernelSpec quantize_spec(const ContextState& state, const QuantizeRequest& request) {
+  KernelSpec spec = tile_spec(kQuantizeFamily, *state.device.arch, request.x);
   spec.values[kScaleLayout] = static_cast<int>(request.y.scale_layout);
-  return spec;
+  return state.tuning.choose(spec, {request.x.rows, request.x.columns});
 }
 
 // The kernels of one request; amax is null where it is given.
@@ -40,10 +40,9 @@ struct Kernels {
 Result<Kernels> get_kernels(ContextState& state, const QuantizeRequest& request) {
   Kernels kernels;
   NIBBLE_TRY_ASSIGN(kernels.quantize,
-                    state.pool.get(quantize_spec(request, *state.device.arch), request.stream));
+                    state.pool.get(quantize_spec(state, request), request.stream));
   if (request.amax_given) return kernels;
-  NIBBLE_TRY_ASSIGN(kernels.amax,
-                    state.pool.get(amax_spec(request.x, *state.device.arch), request.stream));
+  NIBBLE_TRY_ASSIGN(kernels.amax, state.pool.get(amax_spec(state, request.x), request.stream));
   return kernels;
 }
 
@@ -107,12 +106,10 @@ Status QuantizePlan::launch(const QuantizeRequest& request) const {
     const ContextState& state = plan.context.state();
     const QuantizeRequest problem = with_strides(request);
     NIBBLE_TRY(check(problem, Pointers::kRequired));
-    const Arch& arch = *state.device.arch;
-    if (quantize_spec(problem, arch) != plan.kernels.quantize->spec ||
-        problem.amax_given != plan.problem.amax_given) {
+    const KernelSpec spec = quantize_spec(state, problem);
+    if (spec != plan.kernels.quantize->spec || problem.amax_given != plan.problem.amax_given) {
       return {Code::kInvalidArgument, "the plan is for " + plan.kernels.quantize->label +
-                                          ", the request needs " +
-                                          label(quantize_spec(problem, arch)) +
+                                          ", the request needs " + label(spec) +
                                           (problem.amax_given ? " with a given amax" : "")};
     }
     return nibble::launch(state, plan.kernels, problem);
@@ -124,7 +121,7 @@ Result<Inspection> inspect(Context& context, const QuantizeRequest& request) {
     const QuantizeRequest problem = with_strides(request);
     NIBBLE_TRY(check(problem, Pointers::kOptional));
     ContextState& state = context.state();
-    return state.pool.inspect(quantize_spec(problem, *state.device.arch));
+    return state.pool.inspect(quantize_spec(state, problem));
   });
 }
 

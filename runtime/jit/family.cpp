@@ -43,10 +43,6 @@ const Variant* find_variant(const KernelSpec& spec) {
   return nullptr;
 }
 
-bool is_legal(const KernelSpec& spec) {
-  return spec.family->legal == nullptr || spec.family->legal(spec);
-}
-
 int dynamic_shared_bytes(const KernelSpec& spec) {
   return spec.family->dynamic_shared == nullptr ? 0 : spec.family->dynamic_shared(spec);
 }

@@ -75,7 +75,9 @@ KernelSpec default_spec(const Family& family, const Arch& arch);
 // Null when no variant of the family runs on the spec's target.
 const Variant* find_variant(const KernelSpec& spec);
 
-bool is_legal(const KernelSpec& spec);
+inline bool is_legal(const KernelSpec& spec) {
+  return spec.family->legal == nullptr || spec.family->legal(spec);
+}
 int dynamic_shared_bytes(const KernelSpec& spec);
 
 // "quantize sm_100a input=bf16 threads=256": names the kernel in logs and benchmarks. A user's

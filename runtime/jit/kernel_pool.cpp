@@ -268,6 +268,16 @@ Result<Inspection> KernelPool::inspect(const KernelSpec& spec) {
   return inspection;
 }
 
+std::string KernelPool::template_digest(const KernelSpec& spec) const {
+  const Variant* variant = find_variant(spec);
+  if (variant == nullptr) return {};
+  const Result<std::vector<TemplateText>> includes = templates_.closure(variant->include);
+  if (!includes.ok()) return {};
+  cache::KeyText key;
+  for (const TemplateText& include : *includes) key.add(include.name, include.text);
+  return cache::hex(cache::digest(key.text()));
+}
+
 Statistics KernelPool::statistics() const {
   Statistics statistics;
   statistics.memory_hits = memory_hits_.load(std::memory_order_relaxed);

@@ -54,6 +54,9 @@ class KernelPool {
   // The compiled bytes, from disk or compiled now; nothing is loaded.
   Result<KernelImage> compiled(const KernelSpec& spec, ImageKind kind);
   Result<Inspection> inspect(const KernelSpec& spec);  // always compiles; touches no cache
+  // Digest of the templates that a spec's kernel is made of; empty where they cannot be read or
+  // the target has none.
+  std::string template_digest(const KernelSpec& spec) const;
   const CompilerInfo& compiler_info();
   Statistics statistics() const;
   std::string cache_directory() const { return store_.has_disk() ? store_.directory() : ""; }

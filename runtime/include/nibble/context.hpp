@@ -33,6 +33,11 @@ struct Options {
   std::string cache_directory;
   // NIBBLE_CACHE: "readwrite" (default), "readonly" or "off".
   std::string cache_mode;
+  // NIBBLE_TUNING: "on" (default), or "off": configurations by the families' rules alone.
+  std::string tuning;
+  // NIBBLE_TUNING_FILE: the absolute path of a tuning table to read in place of the one in the
+  // cache directory. Never written.
+  std::string tuning_file;
   // Receives every message; null: warnings to stderr. Called from any thread.
   std::function<void(LogLevel, std::string_view)> log;
 
@@ -46,6 +51,8 @@ struct DeviceInfo {
   bool available = false;  // false: compile only
   int ordinal = 0;
   int multiprocessors = 0;
+  int clock_khz = 0;             // the highest of the multiprocessors
+  int memory_clock_khz = 0;      // the highest
   int64_t shared_per_block = 0;  // bytes, opt-in limit
   int64_t l2_bytes = 0;
   int64_t memory_bytes = 0;

@@ -1,0 +1,187 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+#include "autotune/workload.h"
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "nibble/amax.hpp"
+#include "nibble/dequantize.hpp"
+#include "nibble/quantize.hpp"
+#include "runtime/result.h"
+
+namespace nibble::autotune {
+
+namespace {
+
+constexpr int64_t kGuard = 256;  // bytes; keeps the operands aligned for every access
+constexpr int64_t kPattern = int64_t{8} << 20;
+constexpr int kMostSets = 4096;
+constexpr float kAmax = 2;  // no element below is as large
+
+int64_t round_up(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+// Two or one random elements in a word: any sign and mantissa, magnitudes from 2^-7 to below 2.
+uint32_t random_elements(uint32_t word, DataType type) {
+  const auto narrow = [&](uint32_t keep, uint32_t exponent, int shift) {
+    const uint32_t each = keep | keep << 16;
+    return (word & each) | (exponent << shift) * 0x10001u | (word & (7u << shift) * 0x10001u);
+  };
+  switch (type) {
+    case DataType::kF32:
+      return (word & 0x807fffffu) | 120u << 23 | (word & 7u << 23);
+    case DataType::kF16:
+      return narrow(0x83ff, 8, 10);
+    case DataType::kBf16:
+      return narrow(0x807f, 120, 7);
+  }
+  return word;
+}
+
+// E4M3 from 2^-3 on to below 2^5, of either parity.
+uint32_t random_scales(uint32_t word) { return (word & 0x3f3f3f3fu) + 0x20202020u; }
+
+}  // namespace
+
+int64_t Workload::Operand::pitch() const { return round_up(bytes, kGuard) + 2 * kGuard; }
+
+DevicePointer Workload::Operand::at(int set) const {
+  return memory.address() + static_cast<DevicePointer>(set * pitch() + kGuard);
+}
+
+// The operands of a request, and the request.
+Status Workload::describe() {
+  const std::string& family = problem_.family;
+  const int64_t rows = problem_.rows;
+  const int64_t columns = problem_.columns;
+  const DataType type = problem_.type;
+  const ScaleLayout layout = problem_.layout;
+  const int64_t elements = rows * columns * size_of(type);
+  const int64_t codes = rows * code_row_bytes(columns);
+  const int64_t scales = scale_bytes(rows, columns, layout);
+  const auto add = [&](Content content, int64_t bytes) {
+    operands_.push_back({content, bytes, {}});
+  };
+  const auto matrix = [=](DevicePointer data) { return Matrix{data, type, rows, columns, 0}; };
+  if (family == "amax") {
+    add(Content::kElements, elements);
+    add(Content::kOutput, sizeof(float));
+    launch_ = [=](Workload& self, int set) {
+      const auto& operand = self.operands_;
+      return amax(self.context_, {matrix(operand[0].at(set)), operand[1].at(set), nullptr});
+    };
+  } else if (family == "quantize") {
+    add(Content::kElements, elements);
+    add(Content::kAmax, sizeof(float));
+    add(Content::kOutput, codes);
+    add(Content::kOutput, scales);
+    launch_ = [=](Workload& self, int set) {
+      const auto& operand = self.operands_;
+      QuantizeRequest request;
+      request.x = matrix(operand[0].at(set));
+      request.y.codes = operand[2].at(set);
+      request.y.scales = operand[3].at(set);
+      request.y.amax = operand[1].at(set);
+      request.y.scale_layout = layout;
+      request.amax_given = true;
+      return quantize(self.context_, request);
+    };
+  } else if (family == "dequantize") {
+    add(Content::kCodes, codes);
+    add(Content::kScales, scales);
+    add(Content::kAmax, sizeof(float));
+    add(Content::kOutput, elements);
+    launch_ = [=](Workload& self, int set) {
+      const auto& operand = self.operands_;
+      DequantizeRequest request;
+      request.x.codes = operand[0].at(set);
+      request.x.scales = operand[1].at(set);
+      request.x.amax = operand[2].at(set);
+      request.x.scale_layout = layout;
+      request.y = matrix(operand[3].at(set));
+      return dequantize(self.context_, request);
+    };
+  } else {
+    return {Code::kUnsupported,
+            "family '" + family + "' cannot be tuned yet: amax, quantize and dequantize can"};
+  }
+  return {};
+}
+
+Status Workload::allocate(int64_t free_bytes) {
+  int64_t pitch = 0;
+  for (const Operand& operand : operands_) {
+    bytes_ += operand.bytes;
+    pitch += operand.pitch();
+  }
+  const DeviceInfo& device = context_.device();
+  if (!device.emulated) {
+    // What lies between two uses of a set, thrice the cache.
+    const int64_t wanted = 3 * device.l2_bytes / bytes_ + 2;
+    const int64_t most = std::min<int64_t>(kMostSets, free_bytes / 2 / pitch);
+    sets_ = static_cast<int>(std::max<int64_t>(2, std::min(wanted, most)));
+  }
+  for (Operand& operand : operands_) {
+    NIBBLE_TRY_ASSIGN(operand.memory, context_.allocate(operand.pitch() * sets_));
+    if (operand.content != Content::kOutput) NIBBLE_TRY(fill(operand));
+  }
+  return {};
+}
+
+// Random values, the same in each set.
+Status Workload::fill(const Operand& operand) {
+  std::mt19937_64 random(static_cast<uint64_t>(operand.bytes));
+  std::vector<uint32_t> pattern(
+      static_cast<size_t>(std::min(kPattern, round_up(operand.bytes, 4)) / 4));
+  for (uint32_t& word : pattern) {
+    word = static_cast<uint32_t>(random());
+    if (operand.content == Content::kElements) word = random_elements(word, problem_.type);
+    if (operand.content == Content::kScales) word = random_scales(word);
+    if (operand.content == Content::kAmax) std::memcpy(&word, &kAmax, sizeof word);
+  }
+  for (int set = 0; set < sets_; ++set) {
+    for (int64_t done = 0; done < operand.bytes; done += kPattern) {
+      NIBBLE_TRY(context_.copy_to_device(operand.at(set) + static_cast<DevicePointer>(done),
+                                         pattern.data(), std::min(kPattern, operand.bytes - done)));
+    }
+  }
+  return {};
+}
+
+Result<Workload> Workload::create(const Context& context, const Problem& problem,
+                                  int64_t free_bytes) {
+  Workload workload(context, problem);
+  NIBBLE_TRY(workload.describe());
+  NIBBLE_TRY(workload.allocate(free_bytes));
+  return workload;
+}
+
+Status Workload::poison(uint8_t value) {
+  for (Operand& operand : operands_) {
+    if (operand.content != Content::kOutput) continue;
+    NIBBLE_TRY(context_.fill(operand.at(0) - kGuard, value, operand.bytes + 2 * kGuard));
+  }
+  return {};
+}
+
+Result<Outputs> Workload::outputs(uint8_t poison_value) {
+  NIBBLE_TRY(poison(poison_value));
+  NIBBLE_TRY(launch(0));
+  Outputs outputs;
+  std::string digests;
+  for (const Operand& operand : operands_) {
+    if (operand.content != Content::kOutput) continue;
+    std::string all(static_cast<size_t>(operand.bytes + 2 * kGuard), '\0');
+    NIBBLE_TRY(context_.copy_to_host(all.data(), operand.at(0) - kGuard,
+                                     static_cast<int64_t>(all.size())));
+    const std::string guard(kGuard, static_cast<char>(poison_value));
+    outputs.intact = outputs.intact && all.starts_with(guard) && all.ends_with(guard);
+    const auto inside = std::string_view(all).substr(kGuard, static_cast<size_t>(operand.bytes));
+    digests += cache::hex(cache::digest(inside));
+  }
+  outputs.digest = cache::digest(digests);
+  return outputs;
+}
+
+}  // namespace nibble::autotune
