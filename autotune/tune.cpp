@@ -37,7 +37,8 @@ class Tuner {
   Tuner(Machine& machine, const std::vector<KernelSpec>& candidates, const Limits& limits,
         const Progress& progress)
       : machine_(machine), limits_(limits), progress_(progress), start_(machine.now()) {
-    for (const KernelSpec& spec : candidates) report_.outcomes.push_back({spec, {}, {}, {}});
+    report_.outcomes.resize(candidates.size());
+    for (size_t i = 0; i < candidates.size(); ++i) report_.outcomes[i].spec = candidates[i];
   }
 
   Result<Report> run() {

@@ -103,7 +103,7 @@ Status Workload::describe() {
       return dequantize(self.context_, request);
     };
   } else {
-    return {Code::kUnsupported,
+    return {Code::kInvalidArgument,
             "family '" + family + "' cannot be tuned yet: amax, quantize and dequantize can"};
   }
   return {};

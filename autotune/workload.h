@@ -25,8 +25,8 @@ struct Problem {
 
 class Workload {
  public:
-  // Uses at most half of `free_bytes`, unless two sets take more. kUnsupported names the families
-  // that can be tuned.
+  // Uses at most half of `free_bytes`, unless two sets take more. kInvalidArgument names the
+  // families that can be tuned.
   static Result<Workload> create(const Context& context, const Problem& problem,
                                  int64_t free_bytes);
 

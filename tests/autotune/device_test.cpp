@@ -1,0 +1,185 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// The tuner on emulated GPUs: real kernels, and kernels that were made wrong.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "autotune/candidates.h"
+#include "autotune/device_machine.h"
+#include "runtime/context_state.h"
+
+namespace nibble::autotune {
+namespace {
+
+namespace fs = std::filesystem;
+
+Options emulator_options(const char* target = "sm_90a") {
+  Options options = Options::from_environment();
+  options.device = std::string("emulator:") + target;
+  options.emulator_library = NIBBLE_EMULATOR_LIBRARY;
+  options.tuning = "off";
+  return options;
+}
+
+Context open(const Options& options) {
+  Result<Context> context = Context::create(options);
+  EXPECT_TRUE(context.ok()) << context.status().to_string();
+  return std::move(context).value();
+}
+
+std::unique_ptr<DeviceMachine> machine_for(const Context& context, const Problem& problem) {
+  auto machine = DeviceMachine::create(context, problem);
+  EXPECT_TRUE(machine.ok()) << machine.status().to_string() << "\n" << machine.status().detail();
+  return std::move(machine).value();
+}
+
+Report tuned(DeviceMachine& machine, size_t most) {
+  Limits limits;
+  limits.budget = 300;
+  const auto report = tune(machine, candidates(machine.chosen(), most, 1), limits, {});
+  EXPECT_TRUE(report.ok()) << report.status().to_string();
+  return *report;
+}
+
+TEST(DeviceMachine, CandidatesOfEveryFamilyGiveTheDefaultsBytes) {
+  for (const char* target : {"sm_90a", "sm_100a"}) {
+    const Context context = open(emulator_options(target));
+    for (const char* family : {"amax", "quantize", "dequantize"}) {
+      for (const DataType type : {DataType::kF32, DataType::kF16, DataType::kBf16}) {
+        Problem problem{family, 37, 200, type, ScaleLayout::k128x4};
+        const auto machine = machine_for(context, problem);
+        EXPECT_FALSE(machine->has_times());
+        const Report report = tuned(*machine, 1);
+        EXPECT_GT(report.outcomes.size(), 3u);
+        EXPECT_FALSE(report.timed);
+        for (const Outcome& outcome : report.outcomes) {
+          EXPECT_EQ(outcome.verdict, Verdict::kRight)
+              << family << ' ' << label(outcome.spec) << ": " << outcome.reason;
+        }
+      }
+    }
+  }
+}
+
+// That a candidate's own kernel runs: each is in the pool's memory once it was launched.
+TEST(DeviceMachine, LaunchesUseTheCandidate) {
+  const Context context = open(emulator_options());
+  const auto machine = machine_for(context, {"quantize", 64, 256, DataType::kBf16, {}});
+  for (const KernelSpec& spec : candidates(machine->chosen(), 1, 1)) {
+    ASSERT_TRUE(machine->prepare({&spec, 1}).front().ok());
+    const Statistics before = context.statistics();
+    ASSERT_TRUE(machine->outputs(spec, 0xA5).ok());
+    const Statistics after = context.statistics();
+    EXPECT_EQ(after.memory_hits, before.memory_hits + 1);
+    EXPECT_EQ(after.compiles + after.disk_hits, before.compiles + before.disk_hits);
+  }
+}
+
+TEST(DeviceMachine, TheRecordNamesTheProblemAndTheCandidate) {
+  const Context context = open(emulator_options());
+  const auto machine = machine_for(context, {"quantize", 64, 256, DataType::kBf16, {}});
+  const cache::TuningRecord record = machine->record(machine->chosen());
+  EXPECT_TRUE(record.problem.starts_with("quantize sm_90a input=bf16")) << record.problem;
+  EXPECT_TRUE(record.problem.ends_with(" 2^6x2^8")) << record.problem;
+  EXPECT_EQ(record.config, config_text(machine->chosen()));
+  EXPECT_EQ(record.templates.size(), 32u);
+  EXPECT_NE(record.gpu.find("SMs"), std::string::npos);
+}
+
+TEST(DeviceMachine, FamiliesThatCannotBeTunedAreNamed) {
+  const Context context = open(emulator_options());
+  const Status gemm = DeviceMachine::create(context, {"gemm", 64, 64, {}, {}}).status();
+  EXPECT_EQ(gemm.code(), Code::kInvalidArgument);
+  EXPECT_NE(gemm.message().find("amax, quantize and dequantize"), std::string::npos);
+  const Status none = DeviceMachine::create(context, {"sort", 64, 64, {}, {}}).status();
+  EXPECT_EQ(none.code(), Code::kInvalidArgument);
+  EXPECT_NE(none.message().find("'sort'"), std::string::npos);
+  Options compiling = emulator_options();
+  compiling.device = "none:sm_90a";
+  EXPECT_EQ(DeviceMachine::create(open(compiling), {"amax", 4, 4, {}, {}}).status().code(),
+            Code::kNoDevice);
+}
+
+// A folder of templates in which amax is replaced by `body`, a kernel that need not be right: what
+// counts is what the tuner makes of kernels that differ.
+class WrongTemplates : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("nibble-wrong-templates-" + std::to_string(getpid()));
+    fs::remove_all(folder_);
+    fs::copy(fs::path(NIBBLE_SOURCE_DIR) / "templates", folder_, fs::copy_options::recursive);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  Context with_amax(const std::string& body) {
+    std::ofstream(folder_ / "quantize/amax.cuh")
+        << "#pragma once\n#include \"params/quantize.h\"\nnamespace nibble {\n"
+           "template <class Config>\n__device__ void amax(const AmaxParams& params) {\n"
+        << body << "\n}\n}  // namespace nibble\n";
+    Options options = emulator_options();
+    options.template_directory = folder_.string();
+    options.cache_directory.clear();
+    options.cache_mode = "off";
+    return open(options);
+  }
+  static Report report_for(const Context& context) {
+    const auto machine = machine_for(context, {"amax", 16, 64, DataType::kF32, {}});
+    return tuned(*machine, 1);
+  }
+  // The places of the tuned constants that a candidate and the default do not agree in.
+  static int value_of(const KernelSpec& spec, std::string_view label) {
+    for (size_t i = 0; i < spec.family->constants.size(); ++i) {
+      if (spec.family->constants[i].label == label) return spec.values[i];
+    }
+    ADD_FAILURE() << "amax has no constant " << label;
+    return 0;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(WrongTemplates, OtherBytesAreRejected) {
+  const Context context = with_amax(
+      "if (threadIdx.x == 0 && blockIdx.x == 0 && blockIdx.y == 0)"
+      " *params.amax = Config::kThreads == 128 ? 1.0f : 2.0f;");
+  int wrong = 0;
+  for (const Outcome& outcome : report_for(context).outcomes) {
+    const bool expected = value_of(outcome.spec, "threads") == 128;
+    EXPECT_EQ(outcome.verdict, expected ? Verdict::kWrong : Verdict::kRight) << label(outcome.spec);
+    wrong += expected ? 1 : 0;
+  }
+  EXPECT_GT(wrong, 0);
+}
+
+TEST_F(WrongTemplates, WritesBesideTheOutputAreRejected) {
+  const Context context = with_amax(
+      "if (threadIdx.x == 0 && blockIdx.x == 0 && blockIdx.y == 0)"
+      " params.amax[Config::kThreads == 128 ? 1 : 0] = 2.0f;");
+  for (const Outcome& outcome : report_for(context).outcomes) {
+    if (value_of(outcome.spec, "threads") != 128) continue;
+    EXPECT_EQ(outcome.verdict, Verdict::kWrong);
+    EXPECT_EQ(outcome.reason, "it writes beside its output");
+  }
+}
+
+TEST_F(WrongTemplates, WhatDoesNotCompileIsReported) {
+  const Context context = with_amax(
+      "static_assert(Config::kThreads != 128, \"kThreads: not 128\");\n"
+      "*params.amax = 2.0f;");
+  int failed = 0;
+  for (const Outcome& outcome : report_for(context).outcomes) {
+    if (value_of(outcome.spec, "threads") != 128) continue;
+    EXPECT_EQ(outcome.verdict, Verdict::kFailed);
+    EXPECT_NE(outcome.reason.find("compile"), std::string::npos) << outcome.reason;
+    ++failed;
+  }
+  EXPECT_GT(failed, 0);
+}
+
+}  // namespace
+}  // namespace nibble::autotune
