@@ -43,6 +43,11 @@ std::string shape_text(const ShapeClass& shape) {
   return text;
 }
 
+std::string problem_text(const KernelSpec& spec, const ShapeClass& shape) {
+  return std::string(spec.family->name) + ' ' + std::string(spec.arch->name) +
+         constants_text(spec, Origin::kProblem) + ' ' + shape_text(shape);
+}
+
 std::string_view next_word(std::string_view* text) {
   const size_t end = text->find(' ');
   const std::string_view word = text->substr(0, end);
@@ -99,7 +104,7 @@ std::optional<Choice> parse(const cache::TuningRecord& record, const Arch& arch)
     if (next_word(&problem) != arch.name) return std::nullopt;
     Choice choice{default_spec(*family, arch), {}};
     if (!parse_constants(&problem, Origin::kProblem, &choice.spec) ||
-        !parse_constants(&config, Origin::kTuned, &choice.spec) || !config.empty()) {
+        !parse_constants(&config, Origin::kTuned, &choice.spec)) {
       return std::nullopt;
     }
     const std::optional<ShapeClass> shape = parse_shape(problem);
@@ -107,7 +112,10 @@ std::optional<Choice> parse(const cache::TuningRecord& record, const Arch& arch)
       return std::nullopt;
     }
     choice.shape = *shape;
-    return choice;
+    // Nothing is left over and nothing is written in another way.
+    const bool same = problem_text(choice.spec, *shape) == record.problem &&
+                      config_text(choice.spec) == record.config;
+    return same ? std::optional(choice) : std::nullopt;
   }
   return std::nullopt;
 }
@@ -127,8 +135,7 @@ ShapeClass shape_class(const Extents& extents) {
 }
 
 std::string problem_text(const KernelSpec& spec, const Extents& extents) {
-  return std::string(spec.family->name) + ' ' + std::string(spec.arch->name) +
-         constants_text(spec, Origin::kProblem) + ' ' + shape_text(shape_class(extents));
+  return problem_text(spec, shape_class(extents));
 }
 
 std::string config_text(const KernelSpec& spec) {
