@@ -21,7 +21,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using autotune::DeviceMachine;
-using autotune::Verdict;
 
 constexpr int64_t kProgressSteps = 1000;
 

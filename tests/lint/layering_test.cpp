@@ -114,7 +114,18 @@ TEST(Layering, InlinePtxStandsOnlyInTemplatesPtx) {
 }
 
 TEST(Layering, RuntimeKnowsCacheAndTemplatesButNotTheTuner) {
-  expect_only("runtime/", {"runtime/", "cache/", "templates/", "nibble/"}, {"runtime/emulator/"});
+  expect_only("runtime/", {"runtime/", "cache/", "templates/", "nibble/"},
+              {"runtime/emulator/", "runtime/cli/"});
+}
+
+TEST(Layering, TheCommandMayUseTheTuner) {
+  expect_only("runtime/cli/", {"runtime/", "cache/", "templates/", "nibble/", "autotune/"});
+}
+
+// What it uses of the runtime is exported from the library for it: it is no part of that.
+TEST(Layering, TunerKnowsTheCacheAndLittleOfTheRuntime) {
+  expect_only("autotune/", {"autotune/", "cache/", "nibble/", "runtime/trial.h", "runtime/result.h",
+                            "runtime/jit/family.h", "runtime/jit/tuning.h"});
 }
 
 TEST(Layering, RuntimeKnowsTheEmulatorOnlyByItsFileName) {
