@@ -94,21 +94,23 @@ class Storer {
     }
   }
 
-  // Four sums of this thread's row, of a part of k: [chunk][kColumns / 4][row][4], so that a warp
-  // writes 512 bytes next to each other.
-  __device__ float* partial_sums(const Work& work, int part, int chunk, int column) const {
+  // Sums of this thread's row, of a part of k: [chunk][kColumns / 4][row][4], so that a warp writes
+  // 512 bytes next to each other. The next four of a row are kNextSums further.
+  __device__ float* partial_sums(const Work& work, int part, int chunk) const {
     const int64_t tile = int64_t{work.tile} * Config::kSplit + part;
-    const int64_t fours = (tile * kChunks + chunk) * (kColumns / 4) + column / 4;
-    return params_.partial_sums + (fours * kTileRows + warp_ * 32 + lane_) * 4;
+    return params_.partial_sums + (tile * kChunks + chunk) * (kColumns * kTileRows) +
+           (warp_ * 32 + lane_) * 4;
   }
+  enum : int { kNextSums = kTileRows * 4 };
 
   __device__ void keep_partial_sums(const Work& work) {
     for_each_chunk([&](int chunk, const float(&value)[kColumns]) {
+      float* to = partial_sums(work, work.part, chunk);
 #pragma unroll
       for (int i = 0; i < kColumns; i += 4) {
         const uint32_t words[4] = {__float_as_uint(value[i]), __float_as_uint(value[i + 1]),
                                    __float_as_uint(value[i + 2]), __float_as_uint(value[i + 3])};
-        ptx::st_global_v4_b32(partial_sums(work, work.part, chunk, i), words);
+        ptx::st_global_v4_b32(to + i / 4 * kNextSums, words);
       }
     });
   }
@@ -130,16 +132,17 @@ class Storer {
 #pragma unroll 1
     for (int chunk = 0; chunk < kChunks; ++chunk) {
       float value[kColumns];
+#pragma unroll
+      for (int i = 0; i < kColumns; ++i) value[i] = -0.0f;  // the first sum is unchanged by it
 #pragma unroll 1
       for (int part = 0; part < Config::kSplit; ++part) {
+        const float* from = partial_sums(work, part, chunk);
 #pragma unroll
         for (int i = 0; i < kColumns; i += 4) {
           float sums[4];
-          ptx::ld_relaxed_gpu_global_v4_f32(partial_sums(work, part, chunk, i), sums);
+          ptx::ld_relaxed_gpu_global_v4_f32(from + i / 4 * kNextSums, sums);
 #pragma unroll
-          for (int j = 0; j < 4; ++j) {
-            value[i + j] = part == 0 ? sums[j] : __fadd_rn(value[i + j], sums[j]);
-          }
+          for (int j = 0; j < 4; ++j) value[i + j] = __fadd_rn(value[i + j], sums[j]);
         }
       }
       store(work, chunk, value);
