@@ -110,7 +110,7 @@ int element_bytes(const KernelSpec& spec) { return spec.values[kHadamardElementT
 // Whether a thread can hold so many numbers and what it needs beside them without spilling: it has
 // what its thread block leaves it; ptxas gives it less where a thread block is one warp.
 bool registers_suffice(int elements, int threads) {
-  return elements + 48 <= (threads == 32 ? 168 : std::min(255, 65536 / threads));
+  return elements + 48 <= (threads == 32 ? 144 : std::min(255, 65536 / threads));
 }
 
 int row_shared_bytes(const KernelSpec& spec) {
