@@ -36,7 +36,7 @@ std::string constants_text(const KernelSpec& spec, Origin origin) {
 
 std::string shape_text(const ShapeClass& shape) {
   std::string text;
-  for (const int log2 : shape) {
+  for (const int8_t log2 : shape) {
     if (log2 < 0) continue;
     text += (text.empty() ? "" : "x") + std::string(kPower) + std::to_string(log2);
   }
