@@ -45,8 +45,8 @@ __device__ void gemm(const GemmParams& params) {
   Block::synchronize_cluster();
   ptx::tcgen05_fence_after_thread_sync();
   const bool reads_address = threadIdx.x % 32 == 0;
-  const uint32_t tensor_memory = __shfl_sync(
-      0xffffffffu, reads_address ? ptx::ld_shared_b32(block.tensor_address()) : 0, 0);
+  const uint32_t tensor_memory =
+      __shfl_sync(0xffffffffu, reads_address ? ptx::ld_shared_b32(block.tensor_address()) : 0, 0);
   // Everything before this line overlaps with the end of the kernel ahead.
   ptx::griddepcontrol_wait();
 
