@@ -139,6 +139,12 @@ bool row_legal(const KernelSpec& spec) {
   if (v[kHadamardAhead] != 0 && (!with_shared || v[kHadamardVectorBytes] < 16 || layout.base > 1)) {
     return false;
   }
+  if (layout.base > 1 && v[kHadamardNarrow] > 1) return false;  // too many registers
+  // Several passes only where one does not fit shared memory.
+  if (v[kHadamardPasses] > 1 &&
+      hadamard_shared_bytes(v[kHadamardSize], 1) <= spec.arch->shared_per_block) {
+    return false;
+  }
   // A base's products are summed beside its inputs.
   const int sums = layout.base > 1 ? layout.base : 0;
   return registers_suffice(elements + sums, threads) &&
