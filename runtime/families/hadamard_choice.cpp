@@ -89,7 +89,8 @@ void choose_with_base(KernelSpec& spec) {
   v[kHadamardThreadsPerGroup] = per_group;
   v[kHadamardPasses] = per_group > 32;
   v[kHadamardNarrow] = v[kHadamardPasses] != 0 && whole.base != 20;
-  v[kHadamardThreads] = std::max(128, per_group);
+  const bool many = whole.base * whole.vector >= 64 && v[kHadamardSigns] == 2;
+  v[kHadamardThreads] = many && per_group <= 64 ? 64 : many ? 256 : std::max(128, per_group);
 }
 
 KernelSpec row_spec(const HadamardRequest& request, const Arch& arch) {

@@ -136,10 +136,13 @@ bool row_legal(const KernelSpec& spec) {
   const HadamardLayout layout = hadamard_layout(hadamard_tiling(spec));
   const int elements = layout.elements;
   // The bulk prefetch takes multiples of 16 bytes; beside a base there are no registers for it.
-  if (v[kHadamardAhead] != 0 && (!with_shared || v[kHadamardVectorBytes] < 16 || layout.base > 1)) {
+  if (v[kHadamardAhead] != 0 &&
+      (!with_shared || v[kHadamardVectorBytes] < 16 || layout.base > 1 || threads > 512)) {
     return false;
   }
   if (layout.base > 1 && v[kHadamardNarrow] > 1) return false;  // too many registers
+  // ptxas spills a little for the sake of a third thread block of 128.
+  if (layout.base > 1 && elements >= 64 && v[kHadamardSigns] == 2 && threads == 128) return false;
   // Several passes only where one does not fit shared memory.
   if (v[kHadamardPasses] > 1 &&
       hadamard_shared_bytes(v[kHadamardSize], 1) <= spec.arch->shared_per_block) {
