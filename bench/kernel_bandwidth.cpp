@@ -8,16 +8,19 @@
 #include <cstdlib>
 #include <exception>
 #include <functional>
+#include <set>
 #include <thread>
 
 #include <CLI/CLI.hpp>
 
 #include "bench/device_problem.h"
+#include "bench/quantize_variants.h"
 #include "bench/report.h"
 #include "runtime/context_state.h"
 #include "runtime/families/amax.h"
 #include "runtime/families/dequantize.h"
 #include "runtime/families/quantize.h"
+#include "runtime/families/quantize_spec.h"
 #include "runtime/families/tile.h"
 #include "templates/params/quantize.h"
 
@@ -103,6 +106,13 @@ std::vector<Operation> operations(Context& context, const DeviceProblem& problem
          [&, layout](int set) { return dequantize(context, problem.dequantize(set, layout)); },
          goal});
   }
+  for (const QuantizeVariant& variant : quantize_variants()) {
+    const int64_t bytes = bytes_of(variant, request_of(variant, problem, 0));
+    list.push_back(
+        {"quantize " + variant.name, bytes,
+         [&, variant](int set) { return quantize(context, request_of(variant, problem, set)); },
+         large && variant.goal > 0 ? variant.goal : kNone});
+  }
   list.push_back({"quantize 128x4 with amax", all,
                   [&](int set) {
                     QuantizeRequest request = problem.quantize(set, ScaleLayout::k128x4);
@@ -141,7 +151,9 @@ void measure(Context& context, const Settings& settings, Shape shape, DataType t
   const bool large = problem.matrix_bytes() >= int64_t{1} << 25 && !context.device().emulated;
   std::vector<Operation> list = operations(context, problem, large);
   std::vector<Operation> copies;
-  for (const int64_t bytes : {list[0].bytes, list[1].bytes}) {
+  std::set<int64_t> sizes;
+  for (const Operation& one : list) sizes.insert(one.bytes);
+  for (const int64_t bytes : sizes) {
     copies.push_back({"copy " + name + ", " + std::to_string(bytes) + " bytes", bytes,
                       [&, bytes](int set) { return problem.copy(set, bytes); }, kNone});
   }
@@ -163,11 +175,17 @@ void measure(Context& context, const Settings& settings, Shape shape, DataType t
                 .samples = gigabytes(one.bytes, one.seconds),
                 .detail = microseconds(one.seconds)});
   }
+  auto copy_of = [&](int64_t bytes) {
+    for (const Operation& one : copies) {
+      if (one.bytes == bytes) return one.name;
+    }
+    return std::string();
+  };
   for (const Operation& one : list) {
     report.add({.label = one.name + " " + name,
                 .unit = "GB/s",
                 .samples = gigabytes(one.bytes, one.seconds),
-                .baseline = one.bytes == copies[0].bytes ? copies[0].name : copies[1].name,
+                .baseline = copy_of(one.bytes),
                 .ratio_at_least = one.goal,
                 .detail = microseconds(one.seconds)});
   }
@@ -184,8 +202,7 @@ Status launch_spec(const ContextState& state, const Kernel& kernel, const Device
   const DequantizeRequest request = problem.dequantize(set, layout);
   const Matrix y = with_strides(request.y);
   const Nvfp4Matrix q = with_strides(request.x, y.columns);
-  const bool padded = layout == ScaleLayout::k128x4;
-  int64_t rows = y.rows, blocks = (y.columns + kBlockSize - 1) / kBlockSize;
+  const int64_t blocks = (y.columns + kBlockSize - 1) / kBlockSize;
   auto* codes = reinterpret_cast<unsigned char*>(q.codes);
   auto* scales = reinterpret_cast<unsigned char*>(q.scales);
   auto* amax = reinterpret_cast<float*>(q.amax);
@@ -199,28 +216,28 @@ Status launch_spec(const ContextState& state, const Kernel& kernel, const Device
                                   y.row_stride,
                                   q.code_row_stride,
                                   q.scale_row_stride};
-    return launch_tiles(state, kernel, tile_grid(kernel.spec, rows, blocks), &params, nullptr);
+    return launch_tiles(state, kernel, tile_grid(kernel.spec, y.rows, blocks), &params, nullptr);
   }
-  if (padded) {
-    rows = (rows + 127) / 128 * 128;
-    blocks = (blocks + 3) / 4 * 4;
-  }
-  const QuantizeParams params{reinterpret_cast<const void*>(problem.quantize(set, layout).x.data),
-                              amax,
-                              codes,
-                              scales,
-                              y.rows,
-                              y.columns,
-                              y.row_stride,
-                              q.code_row_stride,
-                              q.scale_row_stride};
-  return launch_tiles(state, kernel, tile_grid(kernel.spec, rows, blocks), &params, nullptr);
+  QuantizeParams params{};
+  params.x = reinterpret_cast<const void*>(problem.quantize(set, layout).x.data);
+  params.copies[0] = {amax, nullptr, codes, scales, q.code_row_stride, q.scale_row_stride};
+  params.rows = y.rows;
+  params.columns = y.columns;
+  params.row_stride = y.row_stride;
+  return launch_tiles(state, kernel, quantize_grid(kernel.spec, y.rows, y.columns), &params,
+                      nullptr);
 }
 
 // The default first, then every combination of the tuned constants that fits the shape.
 std::vector<KernelSpec> candidates(const Family& family, const Arch& arch, const Matrix& matrix,
                                    ScaleLayout layout) {
   KernelSpec spec = tile_spec(family, arch, with_strides(matrix));
+  if (&family == &kQuantizeFamily) {
+    QuantizeRequest request;
+    request.x = with_strides(matrix);
+    request.y.scale_layout = layout;
+    spec = quantize_spec(request, arch);
+  }
   if (&family != &kAmaxFamily) spec.values[kScaleLayout] = static_cast<int>(layout);
   std::vector<KernelSpec> all{spec};
   for (const int threads : family.constants[kThreads].values) {
@@ -231,7 +248,7 @@ std::vector<KernelSpec> candidates(const Family& family, const Arch& arch, const
         other.values[kRowsPerTile] = rows;
         other.values[kBlocksPerThread] = blocks;
         const bool useful = rows < 2 * matrix.rows || layout == ScaleLayout::k128x4;
-        if (useful && threads % rows == 0 && other != spec) all.push_back(other);
+        if (useful && threads % rows == 0 && is_legal(other) && other != spec) all.push_back(other);
       }
     }
   }

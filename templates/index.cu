@@ -35,6 +35,15 @@ struct Config {
   static constexpr int kAhead = 0;
   static constexpr int kRowsPerThread = 16;
   static constexpr int kToTiles = 1;
+  static constexpr int kHasStochasticE2m1 = 0;
+  static constexpr int kFormat = 0;
+  static constexpr int kCopies = 0;
+  static constexpr int kSquareBlocks = 0;
+  static constexpr int kStochastic = 0;
+  static constexpr int kRowTransform = 0;
+  static constexpr int kColumnTransform = 0;
+  static constexpr int kRecordsAmax = 0;
+  static constexpr int kMakesCodes = 1;
 };
 
 extern "C" __global__ __launch_bounds__(Config::kThreads) void amax(

@@ -5,6 +5,8 @@
 #include "nibble/inspect.hpp"
 #include "runtime/families/amax.h"
 #include "runtime/families/quantize.h"
+#include "runtime/families/quantize_check.h"
+#include "runtime/families/quantize_spec.h"
 #include "runtime/result.h"
 #include "templates/params/quantize.h"
 
@@ -14,24 +16,13 @@ namespace {
 
 constexpr Variant kVariants[] = {{"quantize/quantize.cuh", kFp8Conversion}};
 
-QuantizeRequest with_strides(QuantizeRequest request) {
-  request.x = nibble::with_strides(request.x);
-  request.y = nibble::with_strides(request.y, request.x.columns);
-  return request;
+// The tuned constants are those of the tuning table where it has any.
+KernelSpec tuned_spec(const ContextState& state, const QuantizeRequest& request) {
+  return state.tuning.choose(quantize_spec(request, *state.device.arch),
+                             {request.x.rows, request.x.columns});
 }
 
-Status check(const QuantizeRequest& request, Pointers pointers) {
-  NIBBLE_TRY(check_matrix(request.x, "x", pointers));
-  return check_nvfp4(request.y, request.x.rows, request.x.columns, "y", pointers);
-}
-
-KernelSpec quantize_spec(const ContextState& state, const QuantizeRequest& request) {
-  KernelSpec spec = tile_spec(kQuantizeFamily, *state.device.arch, request.x);
-  spec.values[kScaleLayout] = static_cast<int>(request.y.scale_layout);
-  return state.tuning.choose(spec, {request.x.rows, request.x.columns});
-}
-
-// The kernels of one request; amax is null where it is given.
+// The kernels of one request; amax is null where there is none to find.
 struct Kernels {
   const Kernel* amax = nullptr;
   const Kernel* quantize = nullptr;
@@ -39,45 +30,98 @@ struct Kernels {
 
 Result<Kernels> get_kernels(ContextState& state, const QuantizeRequest& request) {
   Kernels kernels;
-  NIBBLE_TRY_ASSIGN(kernels.quantize,
-                    state.pool.get(quantize_spec(state, request), request.stream));
-  if (request.amax_given) return kernels;
-  NIBBLE_TRY_ASSIGN(kernels.amax, state.pool.get(amax_spec(state, request.x), request.stream));
+  NIBBLE_TRY_ASSIGN(kernels.quantize, state.pool.get(tuned_spec(state, request), request.stream));
+  if (request.amax_given || request.format != QuantizedFormat::kNvfp4) return kernels;
+  const KernelSpec spec = has_transform(request)
+                              ? transformed_amax_spec(request, *state.device.arch)
+                              : amax_spec(state, request.x);
+  NIBBLE_TRY_ASSIGN(kernels.amax, state.pool.get(spec, request.stream));
   return kernels;
 }
 
-Status launch(const ContextState& state, const Kernels& kernels, const QuantizeRequest& request) {
+QuantizedCopy copy_of(const Nvfp4Matrix& y, DevicePointer new_amax) {
+  return {reinterpret_cast<const float*>(y.amax),
+          reinterpret_cast<float*>(new_amax),
+          reinterpret_cast<unsigned char*>(y.codes),
+          reinterpret_cast<unsigned char*>(y.scales),
+          y.code_row_stride,
+          y.scale_row_stride};
+}
+
+QuantizeParams params_of(const QuantizeRequest& request) {
   const Matrix& x = request.x;
-  const Nvfp4Matrix& y = request.y;
-  if (kernels.amax != nullptr) {
-    NIBBLE_TRY(launch_amax(state, *kernels.amax, x, y.amax, request.stream));
+  QuantizeParams params{};
+  params.x = reinterpret_cast<const void*>(x.data);
+  if (makes_rows(request)) params.copies[0] = copy_of(request.y, request.recorded_amax);
+  if (makes_transposed(request)) {
+    params.copies[1] = copy_of(request.y_transposed, request.transposed_recorded_amax);
   }
-  const QuantizeParams params{reinterpret_cast<const void*>(x.data),
-                              reinterpret_cast<const float*>(y.amax),
-                              reinterpret_cast<unsigned char*>(y.codes),
-                              reinterpret_cast<unsigned char*>(y.scales),
-                              x.rows,
-                              x.columns,
-                              x.row_stride,
-                              y.code_row_stride,
-                              y.scale_row_stride};
-  // The padding of the 128x4 layout is written too.
-  const bool padded = y.scale_layout == ScaleLayout::k128x4;
-  const int64_t blocks = (x.columns + kBlockSize - 1) / kBlockSize;
-  const int64_t rows = padded ? (x.rows + 127) / 128 * 128 : x.rows;
-  const Grid grid = tile_grid(kernels.quantize->spec, rows, padded ? (blocks + 3) / 4 * 4 : blocks);
-  return launch_tiles(state, *kernels.quantize, grid, &params, request.stream);
+  params.rows = x.rows;
+  params.columns = x.columns;
+  params.row_stride = x.row_stride;
+  params.signs[0] = request.transform.signs;
+  params.signs[1] = request.transposed_transform.signs;
+  auto low = static_cast<uint32_t>(request.seed);
+  auto high = static_cast<uint32_t>(request.seed >> 32);
+  for (auto& keys : params.keys) {  // Philox raises its key each round by these
+    keys[0] = low;
+    keys[1] = high;
+    low += 0x9E3779B9u;
+    high += 0xBB67AE85u;
+  }
+  return params;
+}
+
+Status launch_kernel(const ContextState& state, const Kernel& kernel,
+                     const QuantizeRequest& request, const QuantizeParams& params) {
+  const Grid grid = quantize_grid(kernel.spec, request.x.rows, request.x.columns);
+  return launch_tiles(state, kernel, grid, &params, request.stream);
+}
+
+// The amax of what the copies are made of, to where they are scaled by it.
+Status launch_transformed_amax(const ContextState& state, const Kernel& kernel,
+                               const QuantizeRequest& request) {
+  QuantizeParams params = params_of(request);
+  const DevicePointer to[2] = {makes_rows(request) ? request.y.amax : 0,
+                               makes_transposed(request) ? request.y_transposed.amax : 0};
+  for (int copy = 0; copy < 2; ++copy) {
+    params.copies[copy].new_amax = reinterpret_cast<float*>(to[copy]);
+    if (to[copy] == 0) continue;
+    const CurrentContext current(state.driver(), state.device.context);
+    const CUresult cleared = state.driver().cuMemsetD32Async(to[copy], 0, 1, request.stream);
+    if (cleared != CUDA_SUCCESS) return state.driver().check(cleared, "cuMemsetD32Async of amax");
+  }
+  return launch_kernel(state, kernel, request, params);
+}
+
+Status launch(const ContextState& state, const Kernels& kernels, const QuantizeRequest& request) {
+  if (kernels.amax != nullptr) {
+    if (has_transform(request)) {
+      NIBBLE_TRY(launch_transformed_amax(state, *kernels.amax, request));
+    } else {
+      const DevicePointer amax = makes_rows(request) ? request.y.amax : request.y_transposed.amax;
+      NIBBLE_TRY(launch_amax(state, *kernels.amax, request.x, amax, request.stream));
+    }
+  }
+  return launch_kernel(state, *kernels.quantize, request, params_of(request));
 }
 
 }  // namespace
 
-const Family kQuantizeFamily{"quantize", "QuantizeParams", nvfp4_constants(ElementType::kInput),
-                             kVariants,  nullptr,          tile_legal};
+const Family kQuantizeFamily{.name = "quantize",
+                             .params_type = "QuantizeParams",
+                             .constants = quantize_constants(),
+                             .variants = kVariants,
+                             .dynamic_shared = quantize_dynamic_shared,
+                             .legal = quantize_legal,
+                             .launch_bounds =
+                                 "nibble::QuantizeBounds<Config>::kThreads, "
+                                 "nibble::QuantizeBounds<Config>::kBlocks"};
 
 Status quantize(Context& context, const QuantizeRequest& request) {
   return guarded([&]() -> Status {
     const QuantizeRequest problem = with_strides(request);
-    NIBBLE_TRY(check(problem, Pointers::kRequired));
+    NIBBLE_TRY(check_quantize(problem, Pointers::kRequired));
     NIBBLE_TRY_ASSIGN(const Kernels kernels, get_kernels(context.state(), problem));
     return launch(context.state(), kernels, problem);
   });
@@ -92,7 +136,7 @@ struct QuantizePlan::State {
 Result<QuantizePlan> QuantizePlan::create(Context& context, const QuantizeRequest& request) {
   return guarded([&]() -> Result<QuantizePlan> {
     const QuantizeRequest problem = with_strides(request);
-    NIBBLE_TRY(check(problem, Pointers::kOptional));
+    NIBBLE_TRY(check_quantize(problem, Pointers::kOptional));
     NIBBLE_TRY_ASSIGN(const Kernels kernels, get_kernels(context.state(), problem));
     QuantizePlan plan;
     plan.state_ = std::make_shared<const State>(State{context, problem, kernels});
@@ -105,8 +149,8 @@ Status QuantizePlan::launch(const QuantizeRequest& request) const {
     const State& plan = *state_;
     const ContextState& state = plan.context.state();
     const QuantizeRequest problem = with_strides(request);
-    NIBBLE_TRY(check(problem, Pointers::kRequired));
-    const KernelSpec spec = quantize_spec(state, problem);
+    NIBBLE_TRY(check_quantize(problem, Pointers::kRequired));
+    const KernelSpec spec = tuned_spec(state, problem);
     if (spec != plan.kernels.quantize->spec || problem.amax_given != plan.problem.amax_given) {
       return {Code::kInvalidArgument, "the plan is for " + plan.kernels.quantize->label +
                                           ", the request needs " + label(spec) +
@@ -119,9 +163,9 @@ Status QuantizePlan::launch(const QuantizeRequest& request) const {
 Result<Inspection> inspect(Context& context, const QuantizeRequest& request) {
   return guarded([&]() -> Result<Inspection> {
     const QuantizeRequest problem = with_strides(request);
-    NIBBLE_TRY(check(problem, Pointers::kOptional));
+    NIBBLE_TRY(check_quantize(problem, Pointers::kOptional));
     ContextState& state = context.state();
-    return state.pool.inspect(quantize_spec(state, problem));
+    return state.pool.inspect(tuned_spec(state, problem));
   });
 }
 

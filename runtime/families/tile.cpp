@@ -61,15 +61,6 @@ constexpr std::array<Constant, kTileConstants> constants_of(std::string_view ele
 constexpr auto kInputConstants = constants_of("input", kInputBlockChoices);
 constexpr auto kOutputConstants = constants_of("output", kOutputBlockChoices);
 
-Status invalid(std::string_view name, std::string_view member, int64_t value,
-               const std::string& rule) {
-  std::string message(name);
-  message += '.';
-  message += member;
-  message += " = " + std::to_string(value) + ": must be " + rule;
-  return {Code::kInvalidArgument, std::move(message)};
-}
-
 // A grid has 2^31 - 1 columns of thread blocks; the narrowest tile is one 16-element block.
 constexpr int64_t kMaxColumns = ((int64_t{1} << 31) - 1) * kBlockSize;
 
@@ -107,6 +98,14 @@ Nvfp4Matrix with_strides(Nvfp4Matrix matrix, int64_t columns) {
   return matrix;
 }
 
+Status invalid_value(std::string_view name, std::string_view member, int64_t value,
+                     const std::string& rule) {
+  std::string message(name);
+  if (!member.empty()) message += "." + std::string(member);
+  message += " = " + std::to_string(value) + ": must be " + rule;
+  return {Code::kInvalidArgument, std::move(message)};
+}
+
 Status check_pointer(DevicePointer pointer, int64_t alignment, std::string_view name,
                      std::string_view member, Pointers pointers) {
   const bool null = pointer == 0 && pointers == Pointers::kRequired;
@@ -121,46 +120,55 @@ Status check_pointer(DevicePointer pointer, int64_t alignment, std::string_view 
 
 Status check_matrix(const Matrix& matrix, std::string_view name, Pointers pointers) {
   const int type = static_cast<int>(matrix.type);
-  if (type < 0 || type > 2) return invalid(name, "type", type, "f32, f16 or bf16");
-  if (matrix.rows < 1) return invalid(name, "rows", matrix.rows, ">= 1");
-  if (matrix.columns < 1) return invalid(name, "columns", matrix.columns, ">= 1");
+  if (type < 0 || type > 2) return invalid_value(name, "type", type, "f32, f16 or bf16");
+  if (matrix.rows < 1) return invalid_value(name, "rows", matrix.rows, ">= 1");
+  if (matrix.columns < 1) return invalid_value(name, "columns", matrix.columns, ">= 1");
   if (matrix.columns > kMaxColumns) {
-    return invalid(name, "columns", matrix.columns, "<= " + std::to_string(kMaxColumns));
+    return invalid_value(name, "columns", matrix.columns, "<= " + std::to_string(kMaxColumns));
   }
   if (matrix.row_stride < matrix.columns) {
-    return invalid(name, "row_stride", matrix.row_stride,
-                   "0 or >= columns = " + std::to_string(matrix.columns));
+    return invalid_value(name, "row_stride", matrix.row_stride,
+                         "0 or >= columns = " + std::to_string(matrix.columns));
   }
   if (too_large(matrix.rows, matrix.row_stride, size_of(matrix.type))) {
-    return invalid(name, "rows", matrix.rows,
-                   "small enough for rows x row_stride (" + std::to_string(matrix.row_stride) +
-                       ") elements to fit 2^56 bytes");
+    return invalid_value(name, "rows", matrix.rows,
+                         "small enough for rows x row_stride (" +
+                             std::to_string(matrix.row_stride) + ") elements to fit 2^56 bytes");
   }
   return check_pointer(matrix.data, size_of(matrix.type), name, "data", pointers);
 }
 
-Status check_nvfp4(const Nvfp4Matrix& matrix, int64_t rows, int64_t columns, std::string_view name,
+Status check_coded(const Nvfp4Matrix& matrix, const CodedShape& shape, std::string_view name,
                    Pointers pointers) {
   const int layout = static_cast<int>(matrix.scale_layout);
-  if (layout < 0 || layout > 1) return invalid(name, "scale_layout", layout, "row_major or 128x4");
-  const int64_t code_bytes = code_row_bytes(columns);
-  if (matrix.code_row_stride < code_bytes || matrix.code_row_stride % 8 != 0) {
-    return invalid(name, "code_row_stride", matrix.code_row_stride,
-                   "0 or a multiple of 8 that is >= " + std::to_string(code_bytes));
+  if (layout < 0 || layout > 1) {
+    return invalid_value(name, "scale_layout", layout, "row_major or 128x4");
   }
-  if (too_large(rows, matrix.code_row_stride, 1)) {
-    return invalid(name, "code_row_stride", matrix.code_row_stride,
-                   "small enough for the codes to fit 2^56 bytes");
+  if (matrix.code_row_stride < shape.code_bytes || matrix.code_row_stride % 8 != 0) {
+    return invalid_value(name, "code_row_stride", matrix.code_row_stride,
+                         "0 or a multiple of 8 that is >= " + std::to_string(shape.code_bytes));
   }
-  const int64_t blocks = (columns + kBlockSize - 1) / kBlockSize;
+  if (too_large(shape.rows, matrix.code_row_stride, 1)) {
+    return invalid_value(name, "code_row_stride", matrix.code_row_stride,
+                         "small enough for the codes to fit 2^56 bytes");
+  }
   if (matrix.scale_layout == ScaleLayout::kRowMajor &&
-      (matrix.scale_row_stride < blocks || too_large(rows, matrix.scale_row_stride, 1))) {
-    return invalid(name, "scale_row_stride", matrix.scale_row_stride,
-                   "0 or >= " + std::to_string(blocks));
+      (matrix.scale_row_stride < shape.blocks ||
+       too_large(shape.rows, matrix.scale_row_stride, 1))) {
+    return invalid_value(name, "scale_row_stride", matrix.scale_row_stride,
+                         "0 or >= " + std::to_string(shape.blocks));
   }
   NIBBLE_TRY(check_pointer(matrix.codes, 8, name, "codes", pointers));
   NIBBLE_TRY(check_pointer(matrix.scales, 1, name, "scales", pointers));
+  if (!shape.has_amax) return {};
   return check_pointer(matrix.amax, 4, name, "amax", pointers);
+}
+
+Status check_nvfp4(const Nvfp4Matrix& matrix, int64_t rows, int64_t columns, std::string_view name,
+                   Pointers pointers) {
+  const CodedShape shape{rows, code_row_bytes(columns), (columns + kBlockSize - 1) / kBlockSize,
+                         true};
+  return check_coded(matrix, shape, name, pointers);
 }
 
 int vector_bytes(const Matrix& matrix, const Arch& arch) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "nibble/status.hpp"
@@ -43,6 +44,13 @@ enum class Pointers { kRequired, kOptional };
 
 // Strides must be filled in. `name` is the member of the request: "x".
 Status check_matrix(const Matrix& matrix, std::string_view name, Pointers pointers);
+// What the codes and scales of a matrix take.
+struct CodedShape {
+  int64_t rows, code_bytes, blocks;  // bytes of codes and blocks: of a row
+  bool has_amax;
+};
+Status check_coded(const Nvfp4Matrix& matrix, const CodedShape& shape, std::string_view name,
+                   Pointers pointers);
 Status check_nvfp4(const Nvfp4Matrix& matrix, int64_t rows, int64_t columns, std::string_view name,
                    Pointers pointers);
 // `member` may be empty: the pointer is then `name` itself.
@@ -62,6 +70,10 @@ struct Grid {
 // A thread block a tile of rows x scale blocks; fewer rows of them than there are tiles where a
 // grid has no more.
 Grid tile_grid(const KernelSpec& spec, int64_t rows, int64_t blocks);
+
+// "x.rows = 0: must be >= 1".
+Status invalid_value(std::string_view name, std::string_view member, int64_t value,
+                     const std::string& rule);
 
 // Of a kernel whose thread blocks each end in one atomic: no more of them than fill the GPU four
 // times over.

@@ -84,8 +84,8 @@ std::string render(const KernelSpec& spec) {
   // 1: registers are not spared for more thread blocks on an SM; of the multiplications one fills
   // its shared memory, the other would spill.
   const char* blocks = family.takes_epilogue ? ", 1" : "";
-  text += "extern \"C\" __global__ __launch_bounds__(Config::kThreads" + std::string(blocks) +
-          ") void kernel(\n";
+  text += "extern \"C\" __global__ __launch_bounds__(" + std::string(family.launch_bounds) +
+          blocks + ") void kernel(\n";
   text += "    const __grid_constant__ nibble::" + std::string(family.params_type) + " params) {\n";
   text += "  nibble::" + std::string(family.name) + "<Config>(params);\n}\n";
   return text;

@@ -50,6 +50,8 @@ struct Family {
   bool (*legal)(const KernelSpec& spec) = nullptr;
   // Whether Config says if there is a user's epilogue: kUser, and Epilogue where it is 1.
   bool takes_epilogue = false;
+  // The kernel's __launch_bounds__, of what Config and the template say.
+  std::string_view launch_bounds = "Config::kThreads";
 };
 
 // Every family, for tests, benchmarks and the tuner.

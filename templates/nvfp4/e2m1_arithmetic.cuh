@@ -46,6 +46,74 @@ __device__ inline unsigned e2m1x8_encode_arithmetic(const float (&x)[8]) {
   return magnitudes | (even >> 4 & 0x08080808u) | (odd & 0x80808080u);
 }
 
+// From words that hold the sign of each of eight elements in bit 7 of a byte to the sign of element
+// i in bit 4i + 3. even: those of elements 0, 2, 4, 6, odd: 1, 3, 5, 7, all bits of a byte alike.
+__device__ inline unsigned e2m1x8_signs(unsigned even, unsigned odd) {
+  return ((even & 0x0f0f0f0fu) | (odd & 0xf0f0f0f0u)) & 0x88888888u;
+}
+
+// As e2m1_magnitude, for |v| < 7: an operation less.
+__device__ inline unsigned e2m1_magnitude_below_7(float v) {
+  const float a = fabsf(v);
+  const unsigned to_2 = __float_as_uint(a * 2.0f + kRint);
+  const unsigned to_4 = __float_as_uint(a + (kRint + 2.0f));
+  const unsigned to_6 = __float_as_uint(a * 0.5f + (kRint + 4.0f));
+  const unsigned to_4_or_6 = to_4 < to_6 ? to_4 : to_6;
+  return to_2 < to_4_or_6 ? to_2 : to_4_or_6;
+}
+
+// The codes of |x|. Element i in bits 4i+2 : 4i.
+__device__ inline unsigned e2m1x8_magnitudes(const float (&x)[8]) {
+  unsigned magnitudes = 0;
+  for (int i = 7; i >= 0; --i) magnitudes = magnitudes * 16 + e2m1_magnitude(x[i]);
+  return magnitudes - kRintBits * 0x11111111u;
+}
+
+// The same for |x| < 7.
+__device__ inline unsigned e2m1x8_magnitudes_below_7(const float (&x)[8]) {
+  unsigned magnitudes = 0;
+  for (int i = 7; i >= 0; --i) magnitudes = magnitudes * 16 + e2m1_magnitude_below_7(x[i]);
+  return magnitudes - kRintBits * 0x11111111u;
+}
+
+// Stochastic rounding, with the bits of the instruction for x without NaN of negative sign. The
+// code is the integer part of g + dither / 2^16, where g runs through 0 to 7 as |x| does through
+// the magnitudes, linear between them:
+//   g = min(2 |x|, |x| + 2, |x| / 2 + 4, 7).
+// Sums are rounded towards zero, so that the integer part is that of the exact sum. Signs are set
+// apart: of NaN, positive.
+constexpr unsigned kDitherBase = 0x43000000u;  // 128: one in the last place is 2^-16
+
+// kDitherBase + dither of element i < 4, out of 32 random bits of the four: two share 16 of them,
+// the second in reverse order.
+__device__ inline unsigned e2m1_dither(unsigned random, unsigned reversed, int i) {
+  const unsigned selector[4] = {0x5420u, 0x5431u, 0x5431u, 0x5420u};
+  return __byte_perm(i % 2 == 0 ? random : reversed, kDitherBase >> 16, selector[i]);
+}
+
+// The code in bits 18:16. dither: of e2m1_dither.
+__device__ inline unsigned e2m1_magnitude_stochastic(float v, unsigned dither) {
+  const float a = fabsf(v);
+  // Half of g; the saturated difference is 0 where |v| > 6 or v is NaN.
+  const float to_4 = fminf(a, __fmaf_rz(a, 0.5f, 1.0f));
+  const float half = fminf(to_4, __fmaf_rz(__saturatef(0.75f - a * 0.125f), -2.0f, 3.5f));
+  return __float_as_uint(__fmaf_rz(half, 2.0f, __uint_as_float(dither)));
+}
+
+// The codes of |x|, rounded stochastically. random0 for elements 0 to 3, random1 for 4 to 7.
+__device__ inline unsigned e2m1x8_magnitudes_stochastic(const float (&x)[8], unsigned random0,
+                                                        unsigned random1) {
+  const unsigned reversed0 = __brev(random0);
+  const unsigned reversed1 = __brev(random1);
+  unsigned magnitudes = 0;
+  for (int i = 3; i >= 0; --i) {
+    const unsigned low = e2m1_magnitude_stochastic(x[i], e2m1_dither(random0, reversed0, i));
+    const unsigned high = e2m1_magnitude_stochastic(x[i + 4], e2m1_dither(random1, reversed1, i));
+    magnitudes = magnitudes * 16 + __byte_perm(low, high, 0x7632);
+  }
+  return magnitudes - (kDitherBase | kDitherBase >> 16) * 0x1111u;
+}
+
 // The value of the code in bits 3:0, exact: its bits are those of an fp32 of another bias.
 __device__ inline float e2m1_decode_arithmetic(unsigned code) {
   return __uint_as_float((code & 8u) << 28 | (code & 7u) << 22) * 0x1p126f;

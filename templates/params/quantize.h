@@ -15,16 +15,24 @@ struct AmaxParams {
   long long row_stride;  // in elements, >= columns
 };
 
-struct QuantizeParams {
-  const void* x;               // [rows, columns], row r starts at element r * row_stride
-  const float* amax;           // one value: the tensor's amax
-  unsigned char* codes;        // [rows, ceil(columns / 16) * 8] bytes, two E2M1 codes a byte
-  unsigned char* scales;       // E4M3, one per 16 columns, in the configured layout
-  long long rows;              // >= 1
-  long long columns;           // >= 1
-  long long row_stride;        // in elements, >= columns
+// A quantised matrix: x row by row, or its transpose.
+struct QuantizedCopy {
+  const float* amax;           // one value: the tensor's amax, to scale by. MX formats: not read
+  float* new_amax;             // kRecordsAmax: becomes max(itself, amax of what is quantised)
+  unsigned char* codes;        // E2M1, two a byte, or E4M3; whole blocks
+  unsigned char* scales;       // a byte a block, in the configured layout
   long long code_row_stride;   // in bytes
   long long scale_row_stride;  // in bytes; row-major layout only
+};
+
+struct QuantizeParams {
+  const void* x;            // [rows, columns], row r starts at element r * row_stride
+  QuantizedCopy copies[2];  // of x, and of its transpose; one may be unused
+  long long rows;           // >= 1
+  long long columns;        // >= 1
+  long long row_stride;     // in elements, >= columns
+  unsigned signs[2];        // of the copies' transforms, with kGivenSigns: bit i changes sign i
+  unsigned keys[10][2];     // kStochastic: the seed's words, and of the later rounds (philox.cuh)
 };
 
 struct DequantizeParams {

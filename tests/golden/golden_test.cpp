@@ -3,12 +3,17 @@
 // The reference against the vectors. The kernels meet the same vectors in tests/families.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "tests/golden/nvfp4_golden.h"
 #include "tests/reference/nvfp4.h"
+#include "tests/reference/quantize.h"
 
 namespace nibble {
 namespace {
@@ -116,6 +121,92 @@ TEST(Golden, QuantizingIsIdempotent) {
       reference::quantize(reference::dequantize(once, amax), 128, 16, amax);
   EXPECT_EQ(once.codes, twice.codes);
   EXPECT_EQ(once.scales, twice.scales);
+}
+
+TEST(Golden, Transform) {  // V16
+  constexpr float kOnes[16] = {-1, 0, 1, 0, 1, 0, -1, 0, 1, 2, 1, 0, 1, 0, 1, -2};
+  constexpr float kRamp[16] = {-14.5f, -7.5f, 6.5f, -0.5f, 6.5f, -0.5f, -14.5f, 8.5f,
+                               7.5f,   14.5f, 0.5f, 1.5f,  0.5f, -2.5f, 9.5f,   -15.5f};
+  const std::vector<float> ones(16, 1.0f);
+  std::vector<float> ramp(16);
+  std::iota(ramp.begin(), ramp.end(), 0.0f);
+  const auto of_ones = reference::hadamard16(ones, 0xD7E8);
+  const auto of_ramp = reference::hadamard16(ramp, 0xD7E8);
+  for (size_t i = 0; i < 16; ++i) {
+    EXPECT_EQ(of_ones[i], kOnes[i]) << i;
+    EXPECT_EQ(of_ramp[i], kRamp[i]) << i;
+  }
+}
+
+TEST(Golden, Dither) {  // V17
+  using Slices = std::array<uint16_t, 4>;
+  const std::pair<uint32_t, Slices> cases[] = {
+      {0x00000001, {0x0001, 0x8000, 0x0000, 0x0000}},
+      {0x00000080, {0x0080, 0x0100, 0x0000, 0x0000}},
+      {0x00010000, {0x0100, 0x0080, 0x0000, 0x0000}},
+      {0x00000100, {0x0000, 0x0000, 0x0001, 0x8000}},
+      {0x12345678, {0x3478, 0x1E2C, 0x1256, 0x6A48}},
+      {0xFFFFFFFF, {0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF}},
+  };
+  for (const auto& [word, slices] : cases) {
+    for (int i = 0; i < 4; ++i) {
+      EXPECT_EQ(reference::dither({word, 0, 0, 0}, i), slices[static_cast<size_t>(i)])
+          << std::hex << word << " " << i;
+    }
+  }
+}
+
+TEST(Golden, StochasticRounding) {  // V17, codes of 0.6 1.3 -2.6 5
+  const std::pair<uint32_t, uint32_t> cases[] = {{0x00000000, 0x6C21},
+                                                 {0x12345678, 0x6C21},
+                                                 {0x80808080, 0x6D21},
+                                                 {0xDEADBEEF, 0x6D31},
+                                                 {0xFFFFFFFF, 0x7D32}};
+  constexpr float kValues[4] = {0.6f, 1.3f, -2.6f, 5.0f};
+  for (const auto& [word, codes] : cases) {
+    for (int i = 0; i < 4; ++i) {
+      EXPECT_EQ(reference::encode_e2m1_stochastic(kValues[i], reference::dither({word}, i)),
+                codes >> (4 * i) & 15)
+          << std::hex << word << " " << i;
+    }
+  }
+  EXPECT_EQ(reference::encode_e2m1_stochastic(6.4f, 0), 7);
+  EXPECT_EQ(reference::encode_e2m1_stochastic(-0.0f, 0xFFFF), 8);
+  EXPECT_EQ(reference::encode_e2m1_stochastic(NAN, 0), 7);
+  int up = 0;
+  for (uint32_t random = 0; random < 65536; ++random) {
+    up += reference::encode_e2m1_stochastic(1.125f, static_cast<uint16_t>(random)) == 3;
+  }
+  EXPECT_EQ(up, 16384);
+}
+
+TEST(Golden, Philox) {  // V18
+  using Words = std::array<uint32_t, 4>;
+  EXPECT_EQ(reference::philox(0, {}), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(reference::philox(1234, {7, 0, 5, 0}),
+            (Words{0x78352b63, 0x8fb42772, 0x2160d7ea, 0x7f6082ea}));
+}
+
+TEST(Golden, StochasticBlock) {  // V19
+  const auto words = reference::philox(1234, {7, 0, 5, 0});
+  constexpr uint8_t kCodes[8] = {0x90, 0x91, 0xa1, 0xb2, 0xc3, 0xe5, 0xe6, 0xf7};
+  const auto& block = *std::find_if(std::begin(golden::kBlocks), std::end(golden::kBlocks),
+                                    [](const auto& one) { return one.name == "V06 full block"; });
+  for (int i = 0; i < 16; ++i) {
+    const float scaled = golden::bits(block.x[static_cast<size_t>(i)]) * golden::bits(0x3F999999);
+    EXPECT_EQ(reference::encode_e2m1_stochastic(scaled, reference::dither(words, i)),
+              kCodes[i / 2] >> (i % 2 * 4) & 15)
+        << i;
+  }
+}
+
+TEST(Golden, Ue8m0) {  // V23, rounded up
+  const std::pair<float, int> cases[] = {{1, 0x7D}, {3, 0x7E},    {3.5f, 0x7F}, {3.9375f, 0x7F},
+                                         {4, 0x7F}, {5, 0x7F},    {6, 0x7F},    {6.5f, 0x80},
+                                         {7, 0x80}, {7.5f, 0x80}, {8, 0x80},    {0.100098f, 0x7A}};
+  for (const auto& [amax, byte] : cases) {
+    EXPECT_EQ(reference::encode_ue8m0_up(amax * (1.0f / 6.0f)), byte) << amax;
+  }
 }
 
 }  // namespace

@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cfenv>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
+#include <random>
 
 // What the device compiler predefines.
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are CUDA's
@@ -21,6 +23,20 @@ static float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
 // Unlike the C library's, a signaling NaN loses too.
 static float fminf(float a, float b) { return std::isnan(a) || b < a ? b : a; }
 static float __saturatef(float x) { return x >= 1.0f ? 1.0f : x > 0.0f ? x : 0.0f; }
+static float __fmaf_rz(float a, float b, float c) {
+  // The product is exact; the sum is, or its double is cut where more than fp32's bits are.
+  volatile double sum = static_cast<double>(a) * b;
+  std::fesetround(FE_TOWARDZERO);
+  sum = sum + static_cast<double>(c);
+  const volatile auto cut = static_cast<float>(sum);
+  std::fesetround(FE_TONEAREST);
+  return cut;
+}
+static unsigned __brev(unsigned x) {
+  unsigned reversed = 0;
+  for (int i = 0; i < 32; ++i) reversed |= (x >> i & 1) << (31 - i);
+  return reversed;
+}
 static unsigned __byte_perm(unsigned x, unsigned y, unsigned selectors) {
   const uint64_t bytes = static_cast<uint64_t>(y) << 32 | x;
   unsigned result = 0;
@@ -123,6 +139,48 @@ TEST(E2m1Test, EncodeSpecialValues) {
   expect_code(-kInfinity, 15);
   for (const uint32_t nan : {0x7f800001u, 0x7fc00000u, 0x7fffffffu, 0xff800001u, 0xffffffffu}) {
     expect_code(std::bit_cast<float>(nan), 7);
+  }
+}
+
+TEST(E2m1Test, MagnitudesAreThoseOfTheCodes) {
+  for (uint32_t bits = 0; bits < 0x40dfffff; bits += 1021) {  // below 7
+    std::array<float, 8> x;
+    for (uint32_t i = 0; i < 8; ++i) {
+      x[i] = std::bit_cast<float>(bits + i * 127 < 0x40e00000 ? bits + i * 127 : bits);
+    }
+    float values[8];
+    std::copy(x.begin(), x.end(), values);
+    ASSERT_EQ(nibble::e2m1x8_magnitudes(values), expected_codes(x)) << std::hex << bits;
+    ASSERT_EQ(nibble::e2m1x8_magnitudes_below_7(values), expected_codes(x)) << std::hex << bits;
+  }
+}
+
+// Against the rule: up where the fraction of the step to the next magnitude and the dither reach 1.
+TEST(E2m1Test, StochasticMagnitudesFollowTheDither) {
+  constexpr std::array<double, 8> kMagnitudes = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+  std::mt19937 bits(3);
+  const auto random = [&] { return static_cast<uint32_t>(bits()); };
+  for (int round = 0; round < 200000; ++round) {
+    float x[8];
+    const std::array<uint32_t, 2> words = {random(), random()};
+    unsigned expected = 0;
+    for (unsigned i = 0; i < 8; ++i) {
+      x[i] = std::bit_cast<float>(0x3c000000 + random() % 0x04e00000);  // to 7.99 or so
+      if (random() % 8 == 0) x[i] = static_cast<float>(random() % 49) * 0.125f;
+      const uint32_t word = words[i / 4];
+      const unsigned shift = i % 4 < 2 ? 0 : 8;
+      uint32_t dither = (word >> (16 + shift) & 255) << 8 | (word >> shift & 255);
+      if (i % 2 == 1) dither = nibble::__brev(dither) >> 16;
+      unsigned code = 7;
+      if (x[i] < 6) {
+        code = 0;
+        while (kMagnitudes[code + 1] <= x[i]) ++code;
+        const double step = kMagnitudes[code + 1] - kMagnitudes[code];
+        if ((x[i] - kMagnitudes[code]) / step * 65536 >= 65536 - dither) ++code;
+      }
+      expected |= code << (4 * i);
+    }
+    ASSERT_EQ(nibble::e2m1x8_magnitudes_stochastic(x, words[0], words[1]), expected) << round;
   }
 }
 

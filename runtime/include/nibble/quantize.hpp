@@ -1,9 +1,14 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// NVFP4 quantisation: f32, f16 or bf16 to E2M1 codes in blocks of 16 along the row, an E4M3 scale a
-// block and one fp32 amax a tensor, round to nearest even. The bits are those of the numerics
-// contract in templates/README.md, on every target.
+// Quantisation of f32, f16 or bf16 to NVFP4, MXFP4 or MXFP8, row by row, transposed, or both from
+// one read of the input; with blocks along rows or 16 x 16, to nearest even or stochastically,
+// after a random Hadamard transform or not. Each kernel is generated for what the request asks. The
+// bits are those of the numerics contract in templates/README.md, on every target.
 #pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
 
 #include "nibble/context.hpp"
 #include "nibble/status.hpp"
@@ -11,20 +16,75 @@
 
 namespace [[gnu::visibility("default")]] nibble {
 
+enum class QuantizedFormat : int {
+  kNvfp4 = 0,  // E2M1, an E4M3 scale for each 16 elements, one fp32 amax a tensor
+  kMxfp4 = 1,  // E2M1, a UE8M0 scale for each 32
+  kMxfp8 = 2,  // E4M3, a UE8M0 scale for each 32
+};
+std::string_view format_name(QuantizedFormat format);  // "mxfp4"
+// Bytes of the codes of one row: whole blocks.
+int64_t quantized_row_bytes(QuantizedFormat format, int64_t columns);
+// Bytes of the scales of a [rows, columns] matrix, padding included (dense rows if row-major).
+int64_t quantized_scale_bytes(QuantizedFormat format, int64_t rows, int64_t columns,
+                              ScaleLayout layout);
+
+enum class Copies : int {
+  kRowWise = 0,  // y: x
+  kTransposed =
+      1,      // y_transposed: the transpose of x, [columns, rows], its blocks along x's columns
+  kBoth = 2,  // both, from one read of x
+};
+
+enum class BlockShape : int {
+  kRow = 0,     // consecutive elements of a row of the copy: 16 of NVFP4, 32 of the MX formats
+  kSquare = 1,  // 16 x 16, for weights: both copies have the same codes. NVFP4 only
+};
+
+enum class Rounding : int {
+  kNearestEven = 0,
+  kStochastic = 1,  // by random bits that follow from seed and place alone. E2M1 only
+};
+
+// x diag(s) H / 4 of each 16 consecutive elements of a copy's rows, H of Sylvester's order, in
+// fp32, rounded to the type of x.
+struct HadamardTransform {
+  bool enabled = false;
+  uint16_t signs = 0xD7E8;  // bit i: element i changes its sign. Transformer Engine's by default
+};
+
 struct QuantizeRequest {
-  Matrix x;                 // rows, columns >= 1
-  Nvfp4Matrix y;            // written: codes, scales with their padding; amax too unless given
-  bool amax_given = false;  // y.amax holds the amax to scale by; else it is computed from x first
+  Matrix x;       // rows, columns >= 1
+  Nvfp4Matrix y;  // written: codes, scales with their padding; amax too unless given. The MX
+                  // formats have no amax
+  bool amax_given = false;  // y.amax holds the amax to scale by, perhaps of the step before; else
+                            // it is computed first, of x as transformed
   Stream stream = nullptr;
+
+  Copies copies = Copies::kRowWise;
+  QuantizedFormat format = QuantizedFormat::kNvfp4;
+  BlockShape blocks = BlockShape::kRow;
+  Rounding rounding = Rounding::kNearestEven;
+  uint64_t seed = 0;                       // of stochastic rounding
+  HadamardTransform transform;             // of y
+  HadamardTransform transposed_transform;  // of y_transposed
+
+  // As y, of [columns, rows]; in the scale layout of y. Its amax is y's unless there is a transform
+  // or no y.
+  Nvfp4Matrix y_transposed;
+
+  // Each null, or one float that becomes the larger of itself and the amax of what the copy is made
+  // of: for the next step. Without a transform both are the same.
+  DevicePointer recorded_amax = 0;
+  DevicePointer transposed_recorded_amax = 0;
 };
 
 // Enqueues the quantisation on the stream. Compiles what is not yet in memory or on disk, except
 // while the stream is being captured (kWouldCompile).
 Status quantize(Context& context, const QuantizeRequest& request);
 
-// The kernel for requests of one type, layout, alignment and shape class, made ahead of its
-// launches. launch() allocates nothing, takes no lock and compiles nothing. Copies are cheap.
-// Thread-safe.
+// The kernels for requests of one kind (types, layout, options, alignment and shape class), made
+// ahead of their launches. launch() allocates nothing, takes no lock and compiles nothing. Copies
+// are cheap. Thread-safe.
 class QuantizePlan {
  public:
   // The pointers of `request` may be null here; their alignment is taken as 16 bytes then.

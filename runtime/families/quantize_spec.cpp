@@ -1,0 +1,215 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/families/quantize_spec.h"
+
+#include <algorithm>
+#include <array>
+
+#include "runtime/families/quantize.h"
+
+namespace nibble {
+
+namespace {
+
+using Origin = Constant::Origin;
+
+constexpr int kThreadChoices[] = {64, 128, 256};
+constexpr int kBlockChoices[] = {4, 2, 1};
+constexpr int kFormats[] = {0, 1, 2};
+constexpr std::string_view kFormatNames[] = {"nvfp4", "mxfp4", "mxfp8"};
+constexpr int kCopyChoices[] = {0, 1, 2};
+constexpr std::string_view kCopyNames[] = {"rows", "transposed", "both"};
+constexpr int kFlags[] = {0, 1};
+constexpr int kFlagsFromOne[] = {1, 0};
+constexpr int kTransforms[] = {0, 1, 2};
+constexpr std::string_view kTransformNames[] = {"none", "default", "given"};
+
+constexpr int kPatchTile = 128;  // rows and columns
+
+// clang-format off: a constant a row
+std::array<Constant, kQuantizeConstants> make_constants() {
+  std::array<Constant, kQuantizeConstants> all{};
+  const std::span<const Constant> tile = nvfp4_constants(ElementType::kInput);
+  std::copy(tile.begin(), tile.end(), all.begin());
+  all[kThreads].values = kThreadChoices;
+  all[kBlocksPerThread].values = kBlockChoices;
+  all[kBlocksPerThread].meaning = "blocks of a thread";
+  all[kHasStochasticE2m1] = {
+      "kHasStochasticE2m1", "e2m1_rs", "1: the target rounds to E2M1 stochastically in hardware",
+      Origin::kTarget,      kFlags,    {},
+      kStochasticConversion};
+  all[kFormat] = {"kFormat",        "format", "of codes and scales",
+                  Origin::kProblem, kFormats, kFormatNames};
+  all[kCopies] = {"kCopies",        "copies",     "x, its transpose, or both",
+                  Origin::kProblem, kCopyChoices, kCopyNames};
+  all[kSquareBlocks] = {"kSquareBlocks",  "square", "1: blocks of 16 x 16",
+                        Origin::kProblem, kFlags,   {}};
+  all[kStochastic] = {"kStochastic",    "stochastic", "1: rounds by random bits",
+                      Origin::kProblem, kFlags,       {}};
+  all[kRowTransform] = {"kRowTransform",  "row_transform", "signs of the transform of rows",
+                        Origin::kProblem, kTransforms,     kTransformNames};
+  all[kColumnTransform] = {
+      "kColumnTransform", "column_transform", "signs of the transform of columns",
+      Origin::kProblem,   kTransforms,        kTransformNames};
+  all[kRecordsAmax] = {"kRecordsAmax",   "records", "1: the amax is found too",
+                       Origin::kProblem, kFlags,    {}};
+  all[kMakesCodes] = {"kMakesCodes",    "codes",       "0: only the amax is found",
+                      Origin::kProblem, kFlagsFromOne, {}};
+  return all;
+}
+// clang-format on
+
+// Rows and columns of a thread's patch.
+int patch_rows(const KernelSpec& spec) {
+  return block_size(static_cast<QuantizedFormat>(spec.values[kFormat]));
+}
+int patch_columns(const KernelSpec& spec) {
+  return spec.values[kElementType] == static_cast<int>(DataType::kF32) ? 4 : 8;
+}
+int patch_threads(const KernelSpec& spec) {
+  return kPatchTile / patch_rows(spec) * (kPatchTile / patch_columns(spec));
+}
+
+bool has_transform(const KernelSpec& spec) {
+  return spec.values[kRowTransform] != kNoTransform ||
+         spec.values[kColumnTransform] != kNoTransform;
+}
+
+bool copies_legal(const KernelSpec& spec) {
+  const auto copies = static_cast<Copies>(spec.values[kCopies]);
+  if (copies == Copies::kRowWise && spec.values[kColumnTransform] != kNoTransform) return false;
+  return copies != Copies::kTransposed || spec.values[kRowTransform] == kNoTransform;
+}
+
+// What only NVFP4 has, or only E2M1.
+bool format_legal(const KernelSpec& spec) {
+  const auto format = static_cast<QuantizedFormat>(spec.values[kFormat]);
+  if (spec.values[kStochastic] != 0 && format == QuantizedFormat::kMxfp8) return false;
+  if (spec.values[kSquareBlocks] == 0) return true;
+  return format == QuantizedFormat::kNvfp4 && spec.values[kStochastic] == 0 && !has_transform(spec);
+}
+
+// The kernel for an amax has the values that make no difference to it at one.
+bool amax_only_legal(const KernelSpec& spec) {
+  return spec.values[kRecordsAmax] != 0 && has_transform(spec) && spec.values[kFormat] == 0 &&
+         spec.values[kSquareBlocks] == 0 && spec.values[kStochastic] == 0 &&
+         spec.values[kScaleLayout] == 0;
+}
+
+int transform_of(const HadamardTransform& transform) {
+  if (!transform.enabled) return kNoTransform;
+  return transform.signs == HadamardTransform{}.signs ? kDefaultSigns : kGivenSigns;
+}
+
+// The tile of a kernel that goes row by row.
+void choose_tile(KernelSpec& spec, const Matrix& x) {
+  const int64_t block = block_size(static_cast<QuantizedFormat>(spec.values[kFormat]));
+  const int64_t blocks = (x.columns + block - 1) / block;
+  // More blocks in flight pay, until they no longer fit the registers.
+  const int64_t words = block * size_of(x.type) / 4;
+  spec.values[kBlocksPerThread] = words <= 8 ? 4 : words <= 16 ? 2 : 1;
+  // Of the ways to lay threads along rows, those that leave the fewest idle; then the widest but
+  // four rows, where that is no worse: a sector of the 128x4 layout has scales of several rows.
+  double best = 0;
+  for (const int rows : {4, 2, 1, 8, 16, 32, 64}) {
+    if (rows > 4 && rows >= 2 * x.rows) break;
+    const int64_t wide = int64_t{spec.values[kThreads] / rows} * spec.values[kBlocksPerThread];
+    const int64_t across = (blocks + wide - 1) / wide;
+    const int64_t down = (x.rows + rows - 1) / rows;
+    const double used = static_cast<double>(blocks) / static_cast<double>(across * wide) *
+                        (static_cast<double>(x.rows) / static_cast<double>(down * rows));
+    if (used <= best * 1.02) continue;
+    best = used;
+    spec.values[kRowsPerTile] = rows;
+  }
+}
+
+}  // namespace
+
+std::span<const Constant> quantize_constants() {
+  static const std::array<Constant, kQuantizeConstants> constants = make_constants();
+  return constants;
+}
+
+int block_size(QuantizedFormat format) { return format == QuantizedFormat::kNvfp4 ? 16 : 32; }
+int code_bits(QuantizedFormat format) { return format == QuantizedFormat::kMxfp8 ? 8 : 4; }
+
+bool uses_patches(const KernelSpec& spec) {
+  return spec.values[kCopies] != static_cast<int>(Copies::kRowWise) ||
+         spec.values[kSquareBlocks] != 0 || spec.values[kMakesCodes] == 0;
+}
+
+bool quantize_legal(const KernelSpec& spec) {
+  if (!copies_legal(spec) || !format_legal(spec)) return false;
+  if (spec.values[kMakesCodes] == 0 && !amax_only_legal(spec)) return false;
+  if (uses_patches(spec)) {
+    return spec.values[kThreads] == patch_threads(spec) && spec.values[kRowsPerTile] == 1 &&
+           spec.values[kBlocksPerThread] == kBlockChoices[0] && spec.values[kVectorBytes] != 32;
+  }
+  // Blocks of a thread are in registers at once.
+  const int words = patch_rows(spec) * 4 / patch_columns(spec);
+  return tile_legal(spec) && spec.values[kThreads] % spec.values[kRowsPerTile] == 0 &&
+         words * spec.values[kBlocksPerThread] <= 64;
+}
+
+int quantize_dynamic_shared(const KernelSpec& spec) {
+  if (!uses_patches(spec)) return 0;
+  const auto format = static_cast<QuantizedFormat>(spec.values[kFormat]);
+  const bool both = spec.values[kCopies] == static_cast<int>(Copies::kBoth);
+  const int patches = patch_rows(spec) * (patch_threads(spec) + 1) * 16;
+  const int scales = 2 * kPatchTile * kPatchTile / block_size(format);
+  const int factors = 128 * 4 * (both && has_transform(spec) ? 2 : 1);
+  return patches + scales + factors;
+}
+
+KernelSpec quantize_spec(const QuantizeRequest& request, const Arch& arch) {
+  KernelSpec spec = default_spec(kQuantizeFamily, arch);
+  spec.values[kElementType] = static_cast<int>(request.x.type);
+  spec.values[kVectorBytes] = vector_bytes(request.x, arch);
+  const bool transposed_only = request.copies == Copies::kTransposed;
+  const Nvfp4Matrix& y = transposed_only ? request.y_transposed : request.y;
+  spec.values[kScaleLayout] = static_cast<int>(y.scale_layout);
+  spec.values[kFormat] = static_cast<int>(request.format);
+  spec.values[kCopies] = static_cast<int>(request.copies);
+  spec.values[kSquareBlocks] = request.blocks == BlockShape::kSquare;
+  spec.values[kStochastic] = request.rounding == Rounding::kStochastic;
+  spec.values[kRowTransform] = transform_of(request.transform);
+  spec.values[kColumnTransform] = transform_of(request.transposed_transform);
+  spec.values[kRecordsAmax] = request.recorded_amax != 0 || request.transposed_recorded_amax != 0;
+  if (uses_patches(spec)) {
+    spec.values[kThreads] = patch_threads(spec);
+    spec.values[kVectorBytes] = std::min(spec.values[kVectorBytes], 16);
+  } else {
+    choose_tile(spec, request.x);
+  }
+  return spec;
+}
+
+KernelSpec transformed_amax_spec(const QuantizeRequest& request, const Arch& arch) {
+  KernelSpec spec = quantize_spec(request, arch);
+  spec.values[kMakesCodes] = 0;
+  spec.values[kRecordsAmax] = 1;
+  spec.values[kStochastic] = 0;
+  spec.values[kScaleLayout] = 0;
+  spec.values[kRowsPerTile] = 1;
+  spec.values[kBlocksPerThread] = kBlockChoices[0];
+  spec.values[kThreads] = patch_threads(spec);
+  spec.values[kVectorBytes] = std::min(spec.values[kVectorBytes], 16);
+  return spec;
+}
+
+Grid quantize_grid(const KernelSpec& spec, int64_t rows, int64_t columns) {
+  if (uses_patches(spec)) {
+    const int64_t down = (rows + kPatchTile - 1) / kPatchTile;
+    return {static_cast<unsigned>((columns + kPatchTile - 1) / kPatchTile),
+            static_cast<unsigned>(std::min<int64_t>(65535, down))};
+  }
+  // The padding of the 128x4 layout is written too.
+  const bool padded = spec.values[kScaleLayout] == static_cast<int>(ScaleLayout::k128x4);
+  const int64_t block = block_size(static_cast<QuantizedFormat>(spec.values[kFormat]));
+  const int64_t blocks = (columns + block - 1) / block;
+  return tile_grid(spec, padded ? (rows + 127) / 128 * 128 : rows,
+                   padded ? (blocks + 3) / 4 * 4 : blocks);
+}
+
+}  // namespace nibble

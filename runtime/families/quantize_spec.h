@@ -1,0 +1,48 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// The constants of the quantize family, which of their values go together, and those of a request.
+#pragma once
+
+#include "nibble/quantize.hpp"
+#include "runtime/families/tile.h"
+
+namespace nibble {
+
+// The places of the constants in KernelSpec::values, after those of TileConstant.
+enum QuantizeConstant : size_t {
+  kHasStochasticE2m1 = kTileConstants,
+  kFormat,
+  kCopies,
+  kSquareBlocks,
+  kStochastic,
+  kRowTransform,
+  kColumnTransform,
+  kRecordsAmax,
+  kMakesCodes,
+  kQuantizeConstants
+};
+
+// Values of kRowTransform and kColumnTransform.
+constexpr int kNoTransform = 0;
+constexpr int kDefaultSigns = 1;
+constexpr int kGivenSigns = 2;
+
+std::span<const Constant> quantize_constants();
+bool quantize_legal(const KernelSpec& spec);
+int quantize_dynamic_shared(const KernelSpec& spec);
+
+// Whether the kernel goes by tiles of 128 x 128, a patch to a thread.
+bool uses_patches(const KernelSpec& spec);
+
+// Elements of a block, and bits of one.
+int block_size(QuantizedFormat format);
+int code_bits(QuantizedFormat format);
+
+// Strides must be filled in.
+KernelSpec quantize_spec(const QuantizeRequest& request, const Arch& arch);
+// The kernel that finds the amax of what is transformed. Only for requests that have a transform.
+KernelSpec transformed_amax_spec(const QuantizeRequest& request, const Arch& arch);
+
+Grid quantize_grid(const KernelSpec& spec, int64_t rows, int64_t columns);
+
+}  // namespace nibble

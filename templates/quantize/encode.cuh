@@ -1,0 +1,67 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// Eight scaled elements to codes, in the format and with the rounding of Config.
+#pragma once
+
+#include "common/philox.cuh"
+#include "nvfp4/e2m1.cuh"
+#include "quantize/format.cuh"
+
+namespace nibble {
+
+template <class Config>
+struct Encoder {
+  static constexpr bool kStochastic = Config::kStochastic != 0;
+  static constexpr bool kIsE2m1 = BlockFormat<Config::kFormat>::kCodeBits == 4;
+  static constexpr int kWords = kIsE2m1 ? 1 : 2;  // of eight codes
+  static constexpr bool kInHardware =
+      !kIsE2m1 || (kStochastic ? Config::kHasStochasticE2m1 != 0 : Config::kHasE2m1Conversion != 0);
+  static_assert(kIsE2m1 || !kStochastic, "kStochastic: of E2M1 only");
+
+  // Whether encode() has a faster way for blocks without NaN that do not saturate.
+  static constexpr bool kHasTame = !kInHardware && !kStochastic;
+
+  // The codes of RN(x factor): element i in bits 4i + 3 : 4i, or byte i. random: 32 bits for each
+  // four elements. signs: unless kInHardware, that of element i in bit 4i + 3, positive of NaN.
+  // kTame: all products are less than 7.
+  template <bool kTame>
+  __device__ static void encode(const float (&elements)[8], float factor, uint32_t signs,
+                                uint32_t random0, uint32_t random1, uint32_t (&words)[kWords]) {
+    float x[8];
+#pragma unroll
+    for (int i = 0; i < 8; ++i) x[i] = __fmul_rn(elements[i], factor);
+    if constexpr (!kIsE2m1) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const uint32_t low = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i + 1], x[4 * i]);
+        const uint32_t high = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i + 3], x[4 * i + 2]);
+        words[i] = low | high << 16;
+      }
+    } else if constexpr (kStochastic && kInHardware) {
+      const uint32_t low = ptx::cvt_rs_satfinite_e2m1x4_f32(x, random0);
+      const uint32_t high = ptx::cvt_rs_satfinite_e2m1x4_f32(x + 4, random1);
+      words[0] = low | high << 16;
+    } else if constexpr (kStochastic) {
+      words[0] = e2m1x8_magnitudes_stochastic(x, random0, random1) | signs;
+    } else if constexpr (kInHardware) {
+      words[0] = ptx::cvt_rn_satfinite_e2m1x2_f32(x);
+    } else if constexpr (kTame) {
+      words[0] = e2m1x8_magnitudes_below_7(x) | signs;
+    } else {
+      words[0] = e2m1x8_magnitudes(x) | signs;
+    }
+  }
+};
+
+// The random words of elements 16 block .. 16 block + 15 of a row of a copy: a function of their
+// place alone. Word i is for elements 4i to 4i + 3.
+__device__ inline void dither_words(const uint32_t (&keys)[10][2], int copy, int64_t row,
+                                    int64_t block, uint32_t (&words)[4]) {
+  words[0] = static_cast<uint32_t>(block);
+  words[1] = static_cast<uint32_t>(row);
+  words[2] = static_cast<uint32_t>(row >> 32);
+  words[3] = static_cast<uint32_t>(copy);
+  philox(keys, words);
+}
+
+}  // namespace nibble

@@ -1,0 +1,86 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// What the quantised formats differ in: elements of a block, bits of a code, the block's scale.
+#pragma once
+
+#include "common/types.cuh"
+#include "nvfp4/mx_scale.cuh"
+#include "nvfp4/scale.cuh"
+
+namespace nibble {
+
+// Config::kFormat.
+constexpr int kNvfp4 = 0;  // E2M1, an E4M3 scale for 16 elements, an fp32 amax of the tensor
+constexpr int kMxfp4 = 1;  // E2M1, a UE8M0 scale for 32
+constexpr int kMxfp8 = 2;  // E4M3, a UE8M0 scale for 32
+
+template <int kFormat>
+struct BlockFormat;
+
+template <>
+struct BlockFormat<kNvfp4> {
+  static constexpr int kBlock = 16;
+  static constexpr int kCodeBits = 4;
+  static constexpr bool kHasTensorScale = true;
+  using Tensor = TensorScale;
+
+  __device__ static Tensor tensor(const float* amax) { return tensor_scale(*amax); }
+  __device__ static uint32_t scale(float amax, const Tensor& tensor) {
+    return ptx::cvt_rn_satfinite_e4m3x2_f32(0.0f, __fmul_rn(amax, tensor.block_step));
+  }
+  __device__ static float factor(uint8_t scale, const Tensor& tensor) {
+    return encode_factor(scale, tensor);
+  }
+  // The scales of two blocks, one in each byte.
+  __device__ static uint32_t scales(float amax0, float amax1, const Tensor& tensor) {
+    return ptx::cvt_rn_satfinite_e4m3x2_f32(__fmul_rn(amax1, tensor.block_step),
+                                            __fmul_rn(amax0, tensor.block_step));
+  }
+  // False where an element of the blocks is NaN, or may be 7 or more when scaled. A normal scale is
+  // no more than 1/16 below amax / 6, so that 6.375 is the most.
+  __device__ static bool are_tame(uint32_t scales) {
+    return (((scales + 0x0202u) | (scales - 0x0808u)) & 0x8080u) == 0;  // 0x08 to 0x7D
+  }
+};
+
+struct NoTensorScale {};
+
+template <>
+struct BlockFormat<kMxfp4> {
+  static constexpr int kBlock = 32;
+  static constexpr int kCodeBits = 4;
+  static constexpr bool kHasTensorScale = false;
+  using Tensor = NoTensorScale;
+
+  __device__ static Tensor tensor(const float*) { return {}; }
+  __device__ static uint32_t scale(float amax, const Tensor&) { return mx_scale(amax); }
+  __device__ static float factor(uint8_t scale, const Tensor&) { return mx_encode_factor(scale); }
+  __device__ static uint32_t scales(float amax0, float amax1, const Tensor& tensor) {
+    return scale(amax0, tensor) | scale(amax1, tensor) << 8;
+  }
+  // Scales are rounded up: only infinity saturates. NaN has the largest scale too.
+  __device__ static bool are_tame(uint32_t scales) {
+    return (scales & 0xffu) < 0xfe && scales >> 8 < 0xfe;
+  }
+};
+
+template <>
+struct BlockFormat<kMxfp8> {
+  static constexpr int kBlock = 32;
+  static constexpr int kCodeBits = 8;
+  static constexpr bool kHasTensorScale = false;
+  using Tensor = NoTensorScale;
+
+  __device__ static Tensor tensor(const float*) { return {}; }
+  __device__ static uint32_t scale(float amax, const Tensor&) { return mxfp8_scale(amax); }
+  __device__ static float factor(uint8_t scale, const Tensor&) { return mx_encode_factor(scale); }
+  __device__ static uint32_t scales(float amax0, float amax1, const Tensor& tensor) {
+    return scale(amax0, tensor) | scale(amax1, tensor) << 8;
+  }
+  // Scales are rounded up: only infinity saturates. NaN has the largest scale too.
+  __device__ static bool are_tame(uint32_t scales) {
+    return (scales & 0xffu) < 0xfe && scales >> 8 < 0xfe;
+  }
+};
+
+}  // namespace nibble

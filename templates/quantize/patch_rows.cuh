@@ -1,0 +1,126 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// Two rows of a patch, whose blocks a few neighbouring lanes share.
+#pragma once
+
+#include "common/words.cuh"
+#include "params/quantize.h"
+#include "ptx/memory.cuh"
+#include "ptx/reduce.cuh"
+#include "quantize/encode.cuh"
+
+namespace nibble {
+
+template <class Config>
+struct PatchRows {
+  using Format = BlockFormat<Config::kFormat>;
+  using W = Words<Config::kElementType>;
+  using E = Encoder<Config>;
+  static constexpr int kColumns = 16 / W::kElementBytes;
+  static constexpr int kLanes = Format::kBlock / kColumns;  // that share a block
+  static constexpr int kRandomLanes = 16 / kColumns;        // that share random words
+
+  // max |x| of two rows; NaN counts as 0, or wins.
+  template <bool kIgnoreNan>
+  __device__ static void amax_of_rows(const uint32_t (&y)[2][4], float (&amax)[2]) {
+    auto largest = [](uint32_t a, uint32_t b) {
+      return kIgnoreNan ? W::max_abs(a, b) : W::max_abs_or_nan(a, b);
+    };
+    uint32_t m[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      m[i] = largest(largest(y[i][0], y[i][1]), largest(y[i][2], y[i][3]));
+    }
+    if constexpr (!W::kIs32Bit) {  // one row in each half
+      m[0] = largest(__byte_perm(m[0], m[1], 0x5410), __byte_perm(m[0], m[1], 0x7632));
+    }
+#pragma unroll
+    for (int i = 0; i < 2 / W::kPerWord; ++i) {
+#pragma unroll
+      for (int mask = 1; mask < kLanes; mask *= 2) {
+        m[i] = largest(m[i], ptx::shfl_sync_bfly_b32(m[i], mask));
+      }
+    }
+    if constexpr (kIgnoreNan) {
+#pragma unroll
+      for (uint32_t& some : m) some = W::max_abs(some, 0);  // where all are NaN
+    }
+#pragma unroll
+    for (int i = 0; i < 2; ++i) amax[i] = fabsf(W::value(m[W::kIs32Bit ? i : 0], i));
+  }
+
+  // The random words of this thread's elements of `row` and the next, in block `block` of 16.
+  __device__ static void random_of_rows(const QuantizeParams& params, int64_t row, int64_t block,
+                                        uint32_t (&random)[2][2]) {
+    if constexpr (kRandomLanes == 2) {
+      // A row each; then each gives the other the half that is not its own.
+      const int odd = threadIdx.x % 2;
+      uint32_t words[4];
+      dither_words(params.keys, 0, row + odd, block, words);
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const uint32_t got = ptx::shfl_sync_bfly_b32(odd != 0 ? words[i] : words[2 + i], 1);
+        random[0][i] = odd != 0 ? got : words[i];
+        random[1][i] = odd != 0 ? words[2 + i] : got;
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        uint32_t words[4];
+        dither_words(params.keys, 0, row + i, block, words);
+        const int lane = threadIdx.x % 4;
+        const uint32_t low = lane % 2 == 0 ? words[0] : words[1];
+        const uint32_t high = lane % 2 == 0 ? words[2] : words[3];
+        random[i][0] = lane < 2 ? low : high;
+      }
+    }
+  }
+
+  // Each row's elements of this thread. f32: those of row 1 follow those of row 0 in words[0].
+  template <bool kTame>
+  __device__ static void encode_rows(const uint32_t (&y)[2][4], const float (&f)[2],
+                                     const uint32_t (&random)[2][2],
+                                     uint32_t (&words)[2][E::kWords]) {
+    float x[8];
+    if constexpr (W::kIs32Bit) {  // four elements of each row
+      uint32_t w[8];
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        w[i] = y[i / 4][i % 4];
+        x[i] = __fmul_rn(W::value(w[i], 0), f[i / 4]);  // two factors
+      }
+      const uint32_t signs = E::kInHardware ? 0 : W::signs(w);
+      E::template encode<kTame>(x, 1.0f, signs, random[0][0], random[1][0], words[0]);
+    } else {
+#pragma unroll
+      for (int k = 0; k < 2; ++k) {
+#pragma unroll
+        for (int i = 0; i < 8; ++i) x[i] = W::value(y[k][i / 2], i % 2);
+        const uint32_t signs = E::kInHardware ? 0 : W::signs(y[k]);
+        E::template encode<kTame>(x, f[k], signs, random[k][0], random[k][1], words[k]);
+      }
+    }
+  }
+
+  // The first `rows` of two rows.
+  __device__ static void store_rows(int rows, const uint32_t (&words)[2][E::kWords],
+                                    unsigned char* codes, int64_t stride) {
+    constexpr int kBytes = kColumns * Format::kCodeBits / 8;
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      if (k >= rows) break;
+      unsigned char* at = codes + k * stride;
+      if constexpr (kBytes == 8) {
+        ptx::st_global_v2_b32(at, words[k]);
+      } else if constexpr (kBytes == 4 && W::kIs32Bit) {
+        *reinterpret_cast<uint32_t*>(at) = words[0][k];
+      } else if constexpr (kBytes == 4) {
+        *reinterpret_cast<uint32_t*>(at) = words[k][0];
+      } else {
+        *reinterpret_cast<uint16_t*>(at) = static_cast<uint16_t>(words[0][0] >> (16 * k));
+      }
+    }
+  }
+};
+
+}  // namespace nibble

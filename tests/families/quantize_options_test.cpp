@@ -1,0 +1,425 @@
+// SPDX-FileCopyrightText: The nibble authors
+// SPDX-License-Identifier: Apache-2.0
+// quantize with all its options, bit for bit against the reference, on every device.
+#include <array>
+#include <bit>
+#include <cmath>
+#include <sstream>
+
+#include "tests/families/device_test.h"
+#include "tests/reference/quantize.h"
+
+namespace nibble::test {
+namespace {
+
+constexpr DataType kTypes[] = {DataType::kBf16, DataType::kF16, DataType::kF32};
+constexpr ScaleLayout kLayouts[] = {ScaleLayout::k128x4, ScaleLayout::kRowMajor};
+
+struct Case {
+  QuantizedFormat format = QuantizedFormat::kNvfp4;
+  Copies copies = Copies::kBoth;
+  BlockShape blocks = BlockShape::kRow;
+  Rounding rounding = Rounding::kNearestEven;
+  int transform = -1, transposed_transform = -1;  // the signs; -1: none
+  bool records = false;
+
+  std::string text() const {
+    std::ostringstream out;
+    out << format_name(format) << " copies " << static_cast<int>(copies)
+        << (blocks == BlockShape::kSquare ? " square" : "")
+        << (rounding == Rounding::kStochastic ? " stochastic" : "") << " transforms " << transform
+        << " " << transposed_transform << (records ? " records" : "");
+    return out.str();
+  }
+};
+
+// Every combination that is not refused.
+std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  for (const auto format :
+       {QuantizedFormat::kNvfp4, QuantizedFormat::kMxfp4, QuantizedFormat::kMxfp8}) {
+    for (const auto copies : {Copies::kRowWise, Copies::kTransposed, Copies::kBoth}) {
+      for (const auto rounding : {Rounding::kNearestEven, Rounding::kStochastic}) {
+        if (rounding == Rounding::kStochastic && format == QuantizedFormat::kMxfp8) continue;
+        for (const int transform : {-1, 0xD7E8, 0x1234}) {
+          if (transform >= 0 && copies == Copies::kTransposed) continue;
+          for (const int transposed : {-1, 0xD7E8, 0x8001}) {
+            if (transposed >= 0 && copies == Copies::kRowWise) continue;
+            const bool records = cases.size() % 2 == 1;
+            cases.push_back(
+                {format, copies, BlockShape::kRow, rounding, transform, transposed, records});
+          }
+        }
+      }
+      if (format != QuantizedFormat::kNvfp4) continue;
+      for (const bool records : {false, true}) {
+        cases.push_back(
+            {format, copies, BlockShape::kSquare, Rounding::kNearestEven, -1, -1, records});
+      }
+    }
+  }
+  return cases;
+}
+
+// A copy as it should be.
+struct Expected {
+  int64_t rows = 0;
+  reference::Matrix matrix;
+  float amax = 0;  // to scale by
+};
+
+class QuantizeOptions : public DeviceTest {
+ protected:
+  static constexpr uint64_t kSeed = 0x123456789abcdef0;
+
+  static HadamardTransform transform_of(int signs) {
+    return {signs >= 0, signs >= 0 ? static_cast<uint16_t>(signs) : HadamardTransform{}.signs};
+  }
+
+  // given_amax: null to let the library find it.
+  static Expected expected(const std::vector<float>& x, int64_t rows, int64_t columns,
+                           DataType type, const Case& c, bool transposed, const float* given) {
+    const int signs = transposed ? c.transposed_transform : c.transform;
+    std::vector<float> values = transposed ? reference::transpose(x, rows, columns) : x;
+    if (transposed) std::swap(rows, columns);
+    if (signs >= 0) {
+      values = reference::transformed(values, rows, columns, static_cast<uint16_t>(signs),
+                                      static_cast<reference::Type>(type));
+      columns = (columns + 15) / 16 * 16;
+    }
+    const float amax = given != nullptr ? *given : reference::amax(values);
+    const reference::Options options{static_cast<reference::Format>(c.format),
+                                     c.blocks == BlockShape::kSquare,
+                                     c.rounding == Rounding::kStochastic, kSeed, transposed};
+    return {rows, reference::quantize(values, rows, columns, amax, options),
+            reference::amax(values)};
+  }
+
+  struct Outputs {
+    Guarded codes, scales, amax, recorded;
+  };
+  Outputs outputs(const Case& c, int64_t rows, int64_t columns, ScaleLayout layout) {
+    return {{context(), rows * quantized_row_bytes(c.format, columns)},
+            {context(), quantized_scale_bytes(c.format, rows, columns, layout)},
+            {context(), 4},
+            {context(), 4}};
+  }
+
+  void check(const std::vector<float>& x, DataType type, int64_t rows, int64_t columns,
+             ScaleLayout layout, const Case& c, const float* given = nullptr, int64_t gap = 0,
+             int64_t misalign = 0) {
+    SCOPED_TRACE(c.text() + " " + std::string(type_name(type)) + " " + std::to_string(rows) + "x" +
+                 std::to_string(columns) + " " + std::string(layout_name(layout)));
+    const std::vector<uint8_t> input = spread(x, type, rows, columns, columns + gap);
+    Guarded x_device(context(), static_cast<int64_t>(input.size()), misalign);
+    x_device.upload(input);
+    Outputs row_wise = outputs(c, rows, columns, layout);
+    Outputs turned = outputs(c, columns, rows, layout);
+    for (Outputs* some : {&row_wise, &turned}) {
+      if (given != nullptr) some->amax.upload(encode({*given}, DataType::kF32));
+      some->recorded.upload(encode({0.0f}, DataType::kF32));
+    }
+    QuantizeRequest request;
+    request.x = {x_device.address(), type, rows, columns, columns + gap};
+    request.y = {row_wise.codes.address(), row_wise.scales.address(), row_wise.amax.address(),
+                 layout};
+    request.y_transposed = {turned.codes.address(), turned.scales.address(), turned.amax.address(),
+                            layout};
+    request.amax_given = given != nullptr;
+    request.copies = c.copies;
+    request.format = c.format;
+    request.blocks = c.blocks;
+    request.rounding = c.rounding;
+    request.seed = kSeed;
+    request.transform = transform_of(c.transform);
+    request.transposed_transform = transform_of(c.transposed_transform);
+    const bool has_rows = c.copies != Copies::kTransposed;
+    const bool has_turned = c.copies != Copies::kRowWise;
+    if (c.records && has_rows) request.recorded_amax = row_wise.recorded.address();
+    if (c.records && has_turned) request.transposed_recorded_amax = turned.recorded.address();
+    expect_ok(quantize(context(), request));
+    expect_ok(context().synchronize());
+    if (has_rows) {
+      compare(row_wise, expected(x, rows, columns, type, c, false, given), c, layout, "rows");
+    }
+    if (has_turned) {
+      compare(turned, expected(x, rows, columns, type, c, true, given), c, layout, "transposed");
+    }
+  }
+
+  static void compare(Outputs& actual, const Expected& expected, const Case& c, ScaleLayout layout,
+                      const char* name) {
+    const int64_t blocks = static_cast<int64_t>(expected.matrix.scales.size()) / expected.rows;
+    expect_equal(actual.codes.download(), expected.matrix.codes, name, "code byte");
+    expect_equal(actual.scales.download(),
+                 layout == ScaleLayout::k128x4
+                     ? reference::to_128x4(expected.matrix.scales, expected.rows, blocks)
+                     : expected.matrix.scales,
+                 name, "scale byte");
+    if (c.records) {
+      EXPECT_EQ(std::bit_cast<uint32_t>(decode(actual.recorded.download(), DataType::kF32)[0]),
+                std::bit_cast<uint32_t>(expected.amax))
+          << name;
+    }
+  }
+
+  static void expect_equal(const std::vector<uint8_t>& actual, const std::vector<uint8_t>& expected,
+                           const char* name, const char* what) {
+    ASSERT_EQ(actual.size(), expected.size());
+    int shown = 0;
+    for (size_t i = 0; i < actual.size() && shown < 3; ++i) {
+      if (actual[i] == expected[i]) continue;
+      ADD_FAILURE() << name << " " << what << " " << i << ": " << std::hex << int{actual[i]}
+                    << ", expected " << int{expected[i]};
+      ++shown;
+    }
+  }
+};
+
+TEST_P(QuantizeOptions, EveryCombination) {
+  std::mt19937_64 random(3);
+  size_t at = 0;
+  for (const Case& c : all_cases()) {
+    for (const DataType type : kTypes) {
+      const ScaleLayout layout = kLayouts[at++ % 2];
+      check(random_normal(int64_t{130} * 200, type, 3.0f, random), type, 130, 200, layout, c);
+      check(random_bits(int64_t{40} * 72, type, random), type, 40, 72, layout, c);
+    }
+  }
+}
+
+TEST_P(QuantizeOptions, RaggedShapesAndAlignments) {
+  std::mt19937_64 random(5);
+  constexpr std::array<std::array<int64_t, 4>, 10> kShapes = {{{1, 1, 0, 0},
+                                                               {1, 17, 0, 0},
+                                                               {17, 1, 3, 0},
+                                                               {31, 33, 0, 4},
+                                                               {128, 128, 0, 0},
+                                                               {129, 127, 1, 0},
+                                                               {256, 64, 8, 0},
+                                                               {7, 300, 0, 0},
+                                                               {300, 7, 0, 0},
+                                                               {16, 1000, 0, 8}}};
+  const Case cases[] = {
+      {},
+      {.copies = Copies::kTransposed},
+      {.blocks = BlockShape::kSquare, .records = true},
+      {.copies = Copies::kTransposed, .blocks = BlockShape::kSquare},
+      {.transposed_transform = 0xD7E8},
+      {.rounding = Rounding::kStochastic, .transposed_transform = 0xD7E8},
+      {.format = QuantizedFormat::kMxfp4},
+      {.format = QuantizedFormat::kMxfp8, .transform = 0xD7E8},
+      {.format = QuantizedFormat::kMxfp8, .copies = Copies::kRowWise},
+      {.copies = Copies::kRowWise, .rounding = Rounding::kStochastic, .transform = 0xD7E8},
+  };
+  // Half of the shapes in each type, in turn; all of them on a GPU.
+  size_t at = 0;
+  for (const Case& c : cases) {
+    for (const DataType type : kTypes) {
+      for (const auto& [rows, columns, gap, misalign] : kShapes) {
+        if (misalign % size_of(type) != 0 || (++at % 2 == 0 && !on_gpu())) continue;
+        check(random_normal(rows * columns, type, 3.0f, random), type, rows, columns,
+              kLayouts[at / 2 % 2], c, nullptr, gap, misalign);
+      }
+    }
+  }
+}
+
+TEST_P(QuantizeOptions, AnyBitsUnderAnyAmax) {
+  std::mt19937_64 random(7);
+  const int64_t rows = on_gpu() ? 1024 : 64;
+  for (const DataType type : kTypes) {
+    const std::vector<float> x = random_bits(rows * 256, type, random);
+    for (const float amax :
+         {0.0f, 1.0f, 5.3125f, 65504.0f, 3e38f, 1e-30f, 1.1754944e-38f, 1e-41f, INFINITY}) {
+      SCOPED_TRACE(amax);
+      for (const Case& c :
+           {Case{}, Case{.blocks = BlockShape::kSquare}, Case{.rounding = Rounding::kStochastic},
+            Case{.transposed_transform = 0xD7E8}}) {
+        check(x, type, rows, 256, ScaleLayout::k128x4, c, &amax);
+      }
+    }
+    check(x, type, rows, 256, ScaleLayout::k128x4, {.format = QuantizedFormat::kMxfp4});
+    check(x, type, rows, 256, ScaleLayout::k128x4, {.format = QuantizedFormat::kMxfp8});
+  }
+}
+
+// Elements whose products with the factor of their block are rounded to a threshold: those that
+// tell whether the product is rounded. Every scale, amaxes of many mantissas, elements of all
+// mantissas.
+TEST_P(QuantizeOptions, EveryMantissaBesideEveryScale) {
+  std::mt19937_64 random(11);
+  for (int round = 0; round < (on_gpu() ? 64 : 3); ++round) {
+    const float amax = reference::decode_bf16(static_cast<uint16_t>(0x4000 + random() % 256));
+    std::vector<float> x;
+    for (int scale = 1; scale < 127; ++scale) {
+      const double largest =
+          double{reference::decode_e4m3(static_cast<uint8_t>(scale))} * amax / 448;
+      const float companion =
+          reference::decode_bf16(reference::encode_bf16(static_cast<float>(largest)));
+      for (int first = 0; first < 128 * 5; first += 15) {
+        x.push_back(companion);
+        for (int i = first; i < first + 15; ++i) {
+          const int exponent = std::ilogb(companion) - i / 128;
+          x.push_back(std::ldexp(static_cast<float>(128 + i % 128), exponent - 7));
+        }
+      }
+    }
+    const int64_t columns = static_cast<int64_t>(x.size()) / 126;
+    ASSERT_EQ(columns * 126, static_cast<int64_t>(x.size()));
+    // The bytes of the transpose tell the columns: give it those.
+    check(x, DataType::kBf16, 126, columns, ScaleLayout::kRowMajor, {}, &amax);
+    check(reference::transpose(x, 126, columns), DataType::kBf16, columns, 126,
+          ScaleLayout::kRowMajor, {}, &amax);
+  }
+}
+
+TEST_P(QuantizeOptions, BothRowKernelsAgree) {  // alone, and beside a transposed copy
+  std::mt19937_64 random(13);
+  const std::vector<float> x = random_normal(int64_t{200} * 320, DataType::kBf16, 1.0f, random);
+  std::vector<uint8_t> codes[2];
+  for (int k = 0; k < 2; ++k) {
+    const Case c{.copies = k == 0 ? Copies::kRowWise : Copies::kBoth,
+                 .rounding = Rounding::kStochastic};
+    Guarded input(context(), 200 * 320 * 2);
+    input.upload(encode(x, DataType::kBf16));
+    Outputs row_wise = outputs(c, 200, 320, ScaleLayout::k128x4);
+    Outputs turned = outputs(c, 320, 200, ScaleLayout::k128x4);
+    QuantizeRequest request;
+    request.x = {input.address(), DataType::kBf16, 200, 320};
+    request.y = {row_wise.codes.address(), row_wise.scales.address(), row_wise.amax.address(),
+                 ScaleLayout::k128x4};
+    request.y_transposed = {turned.codes.address(), turned.scales.address(), turned.amax.address(),
+                            ScaleLayout::k128x4};
+    request.copies = c.copies;
+    request.rounding = c.rounding;
+    request.seed = 99;
+    expect_ok(quantize(context(), request));
+    codes[k] = row_wise.codes.download();
+  }
+  EXPECT_EQ(codes[0], codes[1]);
+}
+
+// The mean of the decoded values of n roundings is that of x: with 0.05 of 2^20 places the standard
+// error is known, and 5 of them are exceeded once in 1.7 million runs.
+TEST_P(QuantizeOptions, StochasticRoundingIsUnbiased) {
+  const int64_t rows = on_gpu() ? 4096 : 64;
+  constexpr int64_t kColumns = 256;
+  for (const float value : {0.3f, 0.8f, 1.3f, 2.25f, 3.7f, 5.1f}) {
+    // Blocks whose largest element is 6 under an amax of 2688: the factor is 1.
+    std::vector<float> x(static_cast<size_t>(rows * kColumns), value);
+    for (size_t i = 0; i < x.size(); i += 16) x[i] = 6.0f;
+    Guarded input(context(), rows * kColumns * 4), amax(context(), 4);
+    input.upload(encode(x, DataType::kF32));
+    amax.upload(encode({2688.0f}, DataType::kF32));
+    Guarded codes(context(), rows * kColumns / 2), scales(context(), rows * kColumns / 16);
+    QuantizeRequest request;
+    request.x = {input.address(), DataType::kF32, rows, kColumns};
+    request.y = {codes.address(), scales.address(), amax.address()};
+    request.amax_given = true;
+    request.rounding = Rounding::kStochastic;
+    request.seed = 5;
+    expect_ok(quantize(context(), request));
+    EXPECT_EQ(scales.download()[0], 0x38);  // 1
+    double sum = 0, squares = 0;
+    int64_t count = 0;
+    const std::vector<uint8_t> bytes = codes.download();
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (i % 16 == 0) continue;
+      const double decoded = reference::decode_e2m1(bytes[i / 2] >> (i % 2 * 4) & 15);
+      sum += decoded - value;
+      squares += (decoded - value) * (decoded - value);
+      ++count;
+    }
+    const double error =
+        std::sqrt(squares / static_cast<double>(count) / static_cast<double>(count));
+    // P(up) is a multiple of 2^-16, rounded down: a bias of a step of 2 / 65536 at most.
+    EXPECT_LT(std::fabs(sum / static_cast<double>(count)), 5 * error + 2.0 / 65536) << value;
+  }
+}
+
+TEST_P(QuantizeOptions, SquareBlocksOfTheTransposeAreTheTranspose) {  // V21
+  std::mt19937_64 random(17);
+  const std::vector<float> x = random_normal(int64_t{64} * 96, DataType::kBf16, 1.0f, random);
+  const reference::Options square{.square = true};
+  const float amax = reference::amax(x);
+  const auto one = reference::quantize(x, 64, 96, amax, square);
+  const auto other = reference::quantize(reference::transpose(x, 64, 96), 96, 64, amax, square);
+  for (int64_t row = 0; row < 64; ++row) {
+    for (int64_t column = 0; column < 96; ++column) {
+      const int a = one.codes[static_cast<size_t>(row * 48 + column / 2)] >> (column % 2 * 4) & 15;
+      const int b = other.codes[static_cast<size_t>(column * 32 + row / 2)] >> (row % 2 * 4) & 15;
+      ASSERT_EQ(a, b) << row << " " << column;
+    }
+  }
+}
+
+TEST_P(QuantizeOptions, WhatMakesNoSenseIsRefusedByName) {
+  Guarded memory(context(), 65536);
+  QuantizeRequest good;
+  good.x = {memory.address(), DataType::kBf16, 32, 32};
+  good.y = {memory.address() + 8192, memory.address() + 16384, memory.address() + 24576};
+  good.y_transposed = {memory.address() + 32768, memory.address() + 40960,
+                       memory.address() + 49152};
+  auto expect_error = [&](auto change, const std::string& text) {
+    QuantizeRequest bad = good;
+    change(bad);
+    const Status status = quantize(context(), bad);
+    EXPECT_EQ(status.code(), Code::kInvalidArgument);
+    EXPECT_EQ(std::string(status.message()), text);
+  };
+  expect_error(
+      [](auto& r) {
+        r.format = QuantizedFormat::kMxfp8;
+        r.rounding = Rounding::kStochastic;
+      },
+      "rounding = stochastic: format must be nvfp4 or mxfp4, whose codes are E2M1");
+  expect_error(
+      [](auto& r) {
+        r.format = QuantizedFormat::kMxfp4;
+        r.blocks = BlockShape::kSquare;
+      },
+      "blocks = square: format must be nvfp4, mxfp4 has blocks of 32 x 1");
+  expect_error(
+      [](auto& r) {
+        r.blocks = BlockShape::kSquare;
+        r.rounding = Rounding::kStochastic;
+      },
+      "blocks = square: rounding must be nearest_even, for both copies to have the same codes");
+  expect_error(
+      [](auto& r) {
+        r.blocks = BlockShape::kSquare;
+        r.transform.enabled = true;
+      },
+      "blocks = square: there must be no transform, for both copies to have the same codes");
+  expect_error([](auto& r) { r.transposed_transform.enabled = true; },
+               "transposed_transform is of the transposed copy: copies must be transposed or both");
+  expect_error(
+      [](auto& r) {
+        r.copies = Copies::kTransposed;
+        r.transform.enabled = true;
+      },
+      "transform is of the row-wise copy: copies must be row_wise or both");
+  expect_error(
+      [](auto& r) {
+        r.copies = Copies::kBoth;
+        r.y_transposed.scale_layout = ScaleLayout::k128x4;
+      },
+      "y_transposed.scale_layout = 128x4: must be that of y, row_major");
+  expect_error(
+      [](auto& r) {
+        r.copies = Copies::kTransposed;
+        r.y_transposed.amax = 0;
+      },
+      "y_transposed.amax is null");
+  expect_error([](auto& r) { r.copies = static_cast<Copies>(3); },
+               "copies = 3: must be row_wise, transposed or both");
+  expect_error([&](auto& r) { r.transposed_recorded_amax = memory.address(); },
+               "transposed_recorded_amax is of the transposed copy: copies must be transposed or "
+               "both");
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, QuantizeOptions, testing::ValuesIn(kDevices), device_test_name);
+
+}  // namespace
+}  // namespace nibble::test
