@@ -94,9 +94,8 @@ bool amax_batch_legal(const KernelSpec& spec) {
 
 const Family kAmaxBatchFamily{"amax_batch",  "BatchParams", matrix_constants(ElementType::kInput),
                               kAmaxVariants, nullptr,       amax_batch_legal};
-const Family kDequantizeBatchFamily{
-    "dequantize_batch",  "BatchParams", nvfp4_constants(ElementType::kOutput),
-    kDequantizeVariants, nullptr,       tile_legal};
+const Family kDequantizeBatchFamily{"dequantize_batch",  "BatchParams", dequantize_constants(),
+                                    kDequantizeVariants, nullptr,       tile_legal};
 const Family kScaleLayoutBatchFamily{"scale_layout_batch", "BatchParams", scale_layout_constants(),
                                      kScaleLayoutVariants};
 

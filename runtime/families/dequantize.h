@@ -3,6 +3,8 @@
 // The dequantize family, for itself and for batches.
 #pragma once
 
+#include <span>
+
 #include "nibble/dequantize.hpp"
 #include "runtime/families/tile.h"
 #include "templates/params/quantize.h"
@@ -10,6 +12,8 @@
 namespace nibble {
 
 extern const Family kDequantizeFamily;
+
+std::span<const Constant> dequantize_constants();
 
 DequantizeRequest with_strides(DequantizeRequest request);
 // Strides must be filled in, here and below.

@@ -150,7 +150,8 @@ bool row_legal(const KernelSpec& spec) {
   }
   // A base's products are summed beside its inputs.
   const int sums = layout.base > 1 ? layout.base : 0;
-  return registers_suffice(elements + sums, threads) &&
+  const int loaded = groups > 1 ? elements * groups * element_bytes(spec) / 4 : 0;
+  return registers_suffice(elements + sums + loaded, threads) &&
          elements * groups <= 64 * (groups == 1 ? 2 : 1) &&
          row_shared_bytes(spec) <= spec.arch->shared_per_block;
 }

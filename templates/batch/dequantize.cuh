@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// dequantize_batch: many NVFP4 matrices back to what they were.
+// dequantize_batch: many quantised matrices back to what they were.
 #pragma once
 
 #include "batch/batch.cuh"
@@ -15,7 +15,7 @@ __device__ void dequantize_batch(const BatchParams& params) {
   const int64_t row_in_tile = threadIdx.x / D::kThreadsPerRow;
   for_each_run<DequantizeParams>(
       params, [&](const DequantizeParams& item, int64_t tile, int64_t end) {
-        const float amax = *item.amax;
+        const float amax = D::amax(item);
         const int64_t across = ceil_div(item.columns, D::kBlocksPerRow * kBlockSize);
         TilePlace place(tile, across);
         for (; tile < end; ++tile, place.next(across)) {

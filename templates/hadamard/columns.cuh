@@ -91,7 +91,7 @@ __device__ void hadamard_columns(const HadamardParams& params) {
   constexpr bool kFlipsOutput = Config::kSigns != 0 && Config::kInverse != 0;
   // Every lane has the same default signs where its rows are a multiple of their period.
   constexpr bool kKnown = Config::kSigns == 3 && (G::kRows % 16 == 0 || G::kLanes == 1);
-  const uint32_t signs = kKnown ? kDefaultSigns : sign_bits<Config>(params, row_in_group);
+  const uint32_t signs = kKnown ? kDefaultSignBits : sign_bits<Config>(params, row_in_group);
   float largest = 0.0f;
   // Tiles are numbered along the rows, then down.
   const int64_t across = ceil_div(params.columns, G::kColumnsPerTile);
@@ -116,7 +116,7 @@ __device__ void hadamard_columns(const HadamardParams& params) {
       }
       t[i] = block[i / G::kVector].value(i % G::kVector);
       if constexpr (kFlipsInput && kKnown) {
-        if ((kDefaultSigns >> (i / G::kVector % 16) & 1) != 0) t[i] = -t[i];
+        if ((kDefaultSignBits >> (i / G::kVector % 16) & 1) != 0) t[i] = -t[i];
       }
     }
     add_rows<Config>(t);

@@ -9,7 +9,7 @@
 namespace nibble {
 
 // Transformer Engine's of 16, twice.
-constexpr uint32_t kDefaultSigns = 0xd7e8d7e8u;
+constexpr uint32_t kDefaultSignBits = 0xd7e8d7e8u;
 
 // Bit i is that of element at + i of a group. `at` is a multiple of the vector's length.
 template <class Config>
@@ -17,7 +17,7 @@ __device__ uint32_t sign_bits(const HadamardParams& params, int at) {
   if constexpr (Config::kSigns == 1) {
     return params.sign_mask[at >> 5 & 3] >> (at & 31);
   } else if constexpr (Config::kSigns == 3) {
-    return kDefaultSigns >> (at & 31);
+    return kDefaultSignBits >> (at & 31);
   } else if constexpr (Config::kSigns == 2) {
     uint32_t bits = params.signs[at >> 5] >> (at & 31);
     if constexpr (Config::kSize < 16) {  // a vector may hold several groups

@@ -38,8 +38,8 @@ struct QuantizeParams {
 struct DequantizeParams {
   const unsigned char* codes;
   const unsigned char* scales;
-  const float* amax;
-  void* y;  // [rows, columns], row r starts at element r * row_stride
+  const float* amax;  // kFormat 0 only
+  void* y;            // [rows, columns], row r starts at element r * row_stride
   long long rows;
   long long columns;
   long long row_stride;        // in elements
