@@ -207,16 +207,16 @@ std::function<void()> raw_launch(Context& context) {
   const auto threads = static_cast<unsigned>(spec.values[kThreads]);
   const auto* driver = &state.driver();
   return [=] {
-    const QuantizeParams params{reinterpret_cast<const void*>(problem.x.data),
-                                reinterpret_cast<const float*>(problem.y.amax),
-                                reinterpret_cast<unsigned char*>(problem.y.codes),
-                                reinterpret_cast<unsigned char*>(problem.y.scales),
-                                4096,
-                                4096,
-                                4096,
-                                2048,
-                                256};
-    void* parameters[] = {const_cast<QuantizeParams*>(&params)};
+    QuantizeParams params{};
+    params.x = reinterpret_cast<const void*>(problem.x.data);
+    params.copies[0] = {reinterpret_cast<const float*>(problem.y.amax),
+                        nullptr,
+                        reinterpret_cast<unsigned char*>(problem.y.codes),
+                        reinterpret_cast<unsigned char*>(problem.y.scales),
+                        2048,
+                        256};
+    params.rows = params.columns = params.row_stride = 4096;
+    void* parameters[] = {&params};
     if (driver->cuLaunchKernel(function, grid.x, grid.y, 1, threads, 1, 1, 0, nullptr, parameters,
                                nullptr) != CUDA_SUCCESS) {
       std::exit(1);

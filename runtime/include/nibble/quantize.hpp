@@ -64,13 +64,13 @@ struct QuantizeRequest {
   QuantizedFormat format = QuantizedFormat::kNvfp4;
   BlockShape blocks = BlockShape::kRow;
   Rounding rounding = Rounding::kNearestEven;
-  uint64_t seed = 0;                       // of stochastic rounding
-  HadamardTransform transform;             // of y
-  HadamardTransform transposed_transform;  // of y_transposed
+  uint64_t seed = 0;                         // of stochastic rounding
+  HadamardTransform transform{};             // of y
+  HadamardTransform transposed_transform{};  // of y_transposed
 
   // As y, of [columns, rows]; in the scale layout of y. Its amax is y's unless there is a transform
   // or no y.
-  Nvfp4Matrix y_transposed;
+  Nvfp4Matrix y_transposed{};
 
   // Each null, or one float that becomes the larger of itself and the amax of what the copy is made
   // of: for the next step. Without a transform both are the same.
