@@ -28,10 +28,10 @@ CodedShape coded_shape(const QuantizeRequest& request, int64_t rows, int64_t col
 Status refuse(const std::string& message) { return {Code::kInvalidArgument, message}; }
 
 template <class Enum>
-Status check_enum(Enum value, int count, std::string_view name, const std::string& rule) {
+Status check_enum(Enum value, int count, std::string_view name, std::string_view rule) {
   const int number = static_cast<int>(value);
   if (number >= 0 && number < count) return {};
-  return invalid_value(name, {}, number, rule);
+  return invalid_value(name, {}, number, std::string(rule));
 }
 
 Status check_enums(const QuantizeRequest& request) {
