@@ -22,12 +22,13 @@
 namespace nibble {
 
 enum : int {
-  kEpilogueWarps = 4,  // 0 to 3: warp w reads lanes 32 w to 32 w + 31 of tensor memory
+  kEpilogueWarps =
+      kGemmEpilogueWarps,  // 0 to 3: warp w reads lanes 32 w to 32 w + 31 of tensor memory
   kTmaWarp = 4,
   kMmaWarp = 5,
   kSchedulerWarp = 6,
-  kTileRows = 128,  // of a thread block
-  kAtomBytes = 128,
+  kTileRows = kGemmTileRows,  // of a thread block
+  kAtomBytes = kGemmAtomBytes,
 };
 
 // Constants of integers are enumerators, those of other types variable templates: NVRTC puts every

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/types.cuh"
+#include "params/gemm_layout.h"
 #include "ptx/tcgen05.cuh"
 
 namespace nibble {
@@ -19,10 +20,7 @@ constexpr bool kHasBlockScales = kFormat <= kFormatMxfp8;
 
 // Scale tiles (128 rows x 4 scales) of one operand in 128 bytes of k.
 template <int kFormat>
-constexpr int kScaleTilesPerAtom = kFormat == kFormatNvfp4   ? 4
-                                   : kFormat == kFormatMxfp4 ? 2
-                                   : kFormat == kFormatMxfp8 ? 1
-                                                             : 0;
+constexpr int kScaleTilesPerAtom = gemm_scale_tiles(kFormat);
 
 // Bits of the instruction descriptor; m and n are those of the MMA.
 // https://docs.nvidia.com/cuda/parallel-thread-execution/#tcgen05-instruction-descriptor

@@ -308,6 +308,29 @@ TEST_F(ContextTest, TemplatesFromAFolderMakeOtherKernels) {
   EXPECT_NE(status.detail().find("quantize/quantize.cuh"), std::string::npos);
 }
 
+TEST_F(ContextTest, HotPathOfMultiplicationsToo) {
+  Context context = create(stub_options());
+  GemmRequest hot;
+  hot.m = hot.n = hot.k = 512;
+  hot.a = {.data = 0x10000, .scales = 0x100000, .amax = 0x200000};
+  hot.b = {.data = 0x300000, .scales = 0x400000, .amax = 0x200100};
+  hot.d = {.data = 0x500000};
+  const Result<GemmPlan> plan = GemmPlan::create(context, hot);
+  ASSERT_TRUE(plan.ok()) << plan.status().to_string();
+  const Status first = gemm(context, hot);
+  ASSERT_TRUE(first.ok()) << first.to_string();
+  bool ok = true;
+  test::HotPathCounter counter;
+  for (int i = 0; i < 1000; ++i) {
+    ok = ok && gemm(context, hot).ok();
+    ok = ok && plan->launch(hot).ok();
+  }
+  const test::HotPathCounts counts = counter.stop();
+  EXPECT_TRUE(ok);
+  EXPECT_EQ(counts.allocations, 0u);
+  EXPECT_EQ(counts.locks, 0u);
+}
+
 TEST_F(ContextTest, HotPathAllocatesNothingAndTakesNoLock) {
   Context context = create(stub_options());
   const Result<QuantizePlan> plan = QuantizePlan::create(context, request());
