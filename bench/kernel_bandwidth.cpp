@@ -236,7 +236,7 @@ std::vector<KernelSpec> candidates(const Family& family, const Arch& arch, const
     QuantizeRequest request;
     request.x = with_strides(matrix);
     request.y.scale_layout = layout;
-    spec = quantize_spec(request, arch);
+    spec = quantize_spec(kQuantizeFamily, request, arch);
   }
   if (&family != &kAmaxFamily) spec.values[kScaleLayout] = static_cast<int>(layout);
   std::vector<KernelSpec> all{spec};

@@ -4,6 +4,7 @@
 // library: kernels are rendered and compiled at run time.
 #include "batch/amax.cuh"
 #include "batch/dequantize.cuh"
+#include "batch/quantize.cuh"
 #include "batch/scale_layout.cuh"
 #include "gemm/gemm.cuh"
 #include "gemm/trusted.cuh"
@@ -35,7 +36,7 @@ struct Config {
   static constexpr int kAhead = 0;
   static constexpr int kRowsPerThread = 16;
   static constexpr int kToTiles = 1;
-  static constexpr int kHasStochasticE2m1 = 0;
+  static constexpr int kHasStochasticConversion = 0;
   static constexpr int kFormat = 0;
   static constexpr int kCopies = 0;
   static constexpr int kSquareBlocks = 0;
@@ -135,6 +136,11 @@ extern "C" __global__ __launch_bounds__(Config::kThreads) void amax_batch(
 extern "C" __global__ __launch_bounds__(Config::kThreads) void dequantize_batch(
     const __grid_constant__ nibble::BatchParams params) {
   nibble::dequantize_batch<Config>(params);
+}
+
+extern "C" __global__ __launch_bounds__(Config::kThreads) void quantize_batch(
+    const __grid_constant__ nibble::BatchParams params) {
+  nibble::quantize_batch<Config>(params);
 }
 
 extern "C" __global__ __launch_bounds__(Config::kThreads) void scale_layout_batch(

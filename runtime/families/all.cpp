@@ -14,9 +14,10 @@ namespace nibble {
 
 std::span<const Family* const> all_families() {
   static constexpr const Family* kFamilies[] = {
-      &kAmaxFamily,        &kQuantizeFamily,  &kDequantizeFamily,      &kGemmFamily,
-      &kGemmTrustedFamily, &kHadamardFamily,  &kHadamardColumnsFamily, &kAmaxRowsFamily,
-      &kScaleLayoutFamily, &kAmaxBatchFamily, &kDequantizeBatchFamily, &kScaleLayoutBatchFamily};
+      &kAmaxFamily,         &kQuantizeFamily,  &kDequantizeFamily,      &kGemmFamily,
+      &kGemmTrustedFamily,  &kHadamardFamily,  &kHadamardColumnsFamily, &kAmaxRowsFamily,
+      &kScaleLayoutFamily,  &kAmaxBatchFamily, &kDequantizeBatchFamily, &kScaleLayoutBatchFamily,
+      &kQuantizeBatchFamily};
   return kFamilies;
 }
 

@@ -9,6 +9,9 @@
 
 #include "runtime/families/amax.h"
 #include "runtime/families/dequantize.h"
+#include "runtime/families/quantize.h"
+#include "runtime/families/quantize_check.h"
+#include "runtime/families/quantize_spec.h"
 #include "runtime/families/scale_layout.h"
 #include "runtime/result.h"
 #include "templates/params/batch.h"
@@ -19,6 +22,7 @@ namespace {
 
 constexpr Variant kAmaxVariants[] = {{"batch/amax.cuh", 0}};
 constexpr Variant kDequantizeVariants[] = {{"batch/dequantize.cuh", kFp8Conversion}};
+constexpr Variant kQuantizeVariants[] = {{"batch/quantize.cuh", kFp8Conversion}};
 constexpr Variant kScaleLayoutVariants[] = {{"batch/scale_layout.cuh", 0}};
 
 // One of the requests of a batch.
@@ -85,6 +89,56 @@ int64_t tiles_of(const KernelSpec& spec, const Matrix& matrix) {
   return (matrix.rows + rows - 1) / rows * ((matrix.columns + columns - 1) / columns);
 }
 
+// Floats that are cleared before the kernels: `count` from `first` on.
+struct Amaxes {
+  DevicePointer first = 0;
+  int64_t count = 0;
+};
+
+// Those that follow each other become one run.
+std::vector<Amaxes> runs_of(std::vector<DevicePointer> amaxes) {
+  std::ranges::sort(amaxes);
+  std::vector<Amaxes> runs;
+  for (const DevicePointer amax : amaxes) {
+    const DevicePointer end =
+        runs.empty() ? 0 : runs.back().first + 4 * static_cast<uint64_t>(runs.back().count);
+    if (!runs.empty() && amax < end) continue;  // of two tensors
+    if (runs.empty() || amax > end) runs.push_back({amax, 0});
+    ++runs.back().count;
+  }
+  return runs;
+}
+
+Item amax_item(const Arch& arch, const Matrix& matrix, DevicePointer amax) {
+  const Matrix x = flattened(matrix);
+  KernelSpec spec = tile_spec(kAmaxBatchFamily, arch, x);
+  spec.values[kRowsPerTile] = 1;  // one kernel for tensors of all shapes
+  const AmaxParams params{reinterpret_cast<const void*>(x.data), reinterpret_cast<float*>(amax),
+                          x.rows, x.columns, x.row_stride};
+  return {spec, bytes_of(params), tiles_of(spec, x)};
+}
+
+Item quantize_item(KernelSpec spec, const QuantizeRequest& request, const QuantizeParams& params) {
+  // One kernel for tensors of all shapes. The scales of four rows lie together in the 128x4 layout.
+  if (!uses_patches(spec)) spec.values[kRowsPerTile] = 4;
+  return {spec, bytes_of(params), quantize_tiles(spec, request.x.rows, request.x.columns)};
+}
+
+// The amaxes that are not given: their kernel's work, and where they go.
+void add_amaxes(const Arch& arch, const QuantizeRequest& request, std::vector<Item>& items,
+                std::vector<DevicePointer>& amaxes) {
+  if (request.amax_given || request.format != QuantizedFormat::kNvfp4) return;
+  if (!has_transform(request)) {
+    amaxes.push_back(makes_rows(request) ? request.y.amax : request.y_transposed.amax);
+    items.push_back(amax_item(arch, request.x, amaxes.back()));
+    return;
+  }
+  if (makes_rows(request)) amaxes.push_back(request.y.amax);
+  if (makes_transposed(request)) amaxes.push_back(request.y_transposed.amax);
+  items.push_back(quantize_item(transformed_amax_spec(kQuantizeBatchFamily, request, arch), request,
+                                transformed_amax_params(request)));
+}
+
 // Rows that follow each other are one: taller tiles would only be for rows with gaps.
 bool amax_batch_legal(const KernelSpec& spec) {
   return spec.values[kRowsPerTile] == 1 && tile_legal(spec);
@@ -96,19 +150,27 @@ const Family kAmaxBatchFamily{"amax_batch",  "BatchParams", matrix_constants(Ele
                               kAmaxVariants, nullptr,       amax_batch_legal};
 const Family kDequantizeBatchFamily{"dequantize_batch",  "BatchParams", dequantize_constants(),
                                     kDequantizeVariants, nullptr,       tile_legal};
+const Family kQuantizeBatchFamily{.name = "quantize_batch",
+                                  .params_type = "BatchParams",
+                                  .constants = quantize_constants(),
+                                  .variants = kQuantizeVariants,
+                                  .dynamic_shared = quantize_dynamic_shared,
+                                  .legal = quantize_legal,
+                                  .launch_bounds =
+                                      "nibble::QuantizeBatchBounds<Config>::kThreads, "
+                                      "nibble::QuantizeBatchBounds<Config>::kBlocks"};
 const Family kScaleLayoutBatchFamily{"scale_layout_batch", "BatchParams", scale_layout_constants(),
                                      kScaleLayoutVariants};
 
 struct Batch::State {
   Context context;
   std::vector<Run> runs;
-  DevicePointer amaxes = 0;  // cleared before the kernels
-  int64_t amax_count = 0;
+  std::vector<Amaxes> amaxes;
 };
 
 struct BatchBuilder {
-  static Result<Batch> build(Context& context, const std::vector<Item>& items, DevicePointer amaxes,
-                             size_t amax_count) {
+  static Result<Batch> build(Context& context, const std::vector<Item>& items,
+                             std::vector<Amaxes> amaxes) {
     NIBBLE_TRY(context.state().require_device());
     std::vector<Run> runs;
     for (const Item& item : items) {
@@ -119,8 +181,8 @@ struct BatchBuilder {
       runs.push_back(std::move(run));
     }
     Batch batch;
-    batch.state_ = std::make_shared<const State>(
-        State{context, std::move(runs), amaxes, static_cast<int64_t>(amax_count)});
+    batch.state_ =
+        std::make_shared<const State>(State{context, std::move(runs), std::move(amaxes)});
     return batch;
   }
   using State = Batch::State;
@@ -134,15 +196,9 @@ Result<Batch> Batch::amax(Context& context, std::span<const Matrix> tensors, Dev
     for (size_t i = 0; i < tensors.size(); ++i) {
       const Matrix dense = with_strides(tensors[i]);
       NIBBLE_TRY(named(check_matrix(dense, "x", Pointers::kRequired), "tensors", i));
-      const Matrix x = flattened(dense);
-      KernelSpec spec = tile_spec(kAmaxBatchFamily, *context.state().device.arch, x);
-      spec.values[kRowsPerTile] = 1;  // one kernel for tensors of all shapes
-      const AmaxParams params{reinterpret_cast<const void*>(x.data),
-                              reinterpret_cast<float*>(amaxes + 4 * i), x.rows, x.columns,
-                              x.row_stride};
-      items.push_back({spec, bytes_of(params), tiles_of(spec, x)});
+      items.push_back(amax_item(*context.state().device.arch, dense, amaxes + 4 * i));
     }
-    return BatchBuilder::build(context, items, amaxes, tensors.size());
+    return BatchBuilder::build(context, items, {{amaxes, std::ssize(tensors)}});
   });
 }
 
@@ -159,7 +215,26 @@ Result<Batch> Batch::dequantize(Context& context, std::span<const DequantizeRequ
       spec.values[kRowsPerTile] = kRows;
       items.push_back({spec, bytes_of(dequantize_params(request)), tiles_of(spec, request.y)});
     }
-    return BatchBuilder::build(context, items, 0, 0);
+    return BatchBuilder::build(context, items, {});
+  });
+}
+
+Result<Batch> Batch::quantize(Context& context, std::span<const QuantizeRequest> requests) {
+  return guarded([&]() -> Result<Batch> {
+    if (requests.empty()) return empty("requests");
+    const Arch& arch = *context.state().device.arch;
+    std::vector<Item> items;
+    std::vector<Item> quantisations;  // after all amaxes
+    std::vector<DevicePointer> amaxes;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const QuantizeRequest request = with_strides(requests[i]);
+      NIBBLE_TRY(named(check_quantize(request, Pointers::kRequired), "requests", i));
+      add_amaxes(arch, request, items, amaxes);
+      quantisations.push_back(quantize_item(quantize_spec(kQuantizeBatchFamily, request, arch),
+                                            request, quantize_params(request)));
+    }
+    items.insert(items.end(), quantisations.begin(), quantisations.end());
+    return BatchBuilder::build(context, items, runs_of(std::move(amaxes)));
   });
 }
 
@@ -176,15 +251,15 @@ Result<Batch> Batch::convert_scales(Context& context,
       items.push_back({spec, bytes_of(scale_layout_params(request)),
                        scale_tiles_across(spec, request) * scale_tiles_down(request)});
     }
-    return BatchBuilder::build(context, items, 0, 0);
+    return BatchBuilder::build(context, items, {});
   });
 }
 
 Status Batch::launch(Stream stream) const {
   return guarded([&]() -> Status {
     const ContextState& state = state_->context.state();
-    if (state_->amax_count > 0) {
-      NIBBLE_TRY(clear_amax(state, state_->amaxes, state_->amax_count, stream));
+    for (const Amaxes& some : state_->amaxes) {
+      NIBBLE_TRY(clear_amax(state, some.first, some.count, stream));
     }
     for (const Run& run : state_->runs) {
       NIBBLE_TRY(launch_tiles(state, *run.kernel, run.grid, &run.params, stream));

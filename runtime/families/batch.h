@@ -10,6 +10,7 @@ namespace nibble {
 
 extern const Family kAmaxBatchFamily;
 extern const Family kDequantizeBatchFamily;
+extern const Family kQuantizeBatchFamily;
 extern const Family kScaleLayoutBatchFamily;
 
 }  // namespace nibble

@@ -8,7 +8,6 @@
 #include "runtime/families/quantize_check.h"
 #include "runtime/families/quantize_spec.h"
 #include "runtime/result.h"
-#include "templates/params/quantize.h"
 
 namespace nibble {
 
@@ -18,7 +17,7 @@ constexpr Variant kVariants[] = {{"quantize/quantize.cuh", kFp8Conversion}};
 
 // The tuned constants are those of the tuning table where it has any.
 KernelSpec tuned_spec(const ContextState& state, const QuantizeRequest& request) {
-  return state.tuning.choose(quantize_spec(request, *state.device.arch),
+  return state.tuning.choose(quantize_spec(kQuantizeFamily, request, *state.device.arch),
                              {request.x.rows, request.x.columns});
 }
 
@@ -33,7 +32,7 @@ Result<Kernels> get_kernels(ContextState& state, const QuantizeRequest& request)
   NIBBLE_TRY_ASSIGN(kernels.quantize, state.pool.get(tuned_spec(state, request), request.stream));
   if (request.amax_given || request.format != QuantizedFormat::kNvfp4) return kernels;
   const KernelSpec spec = has_transform(request)
-                              ? transformed_amax_spec(request, *state.device.arch)
+                              ? transformed_amax_spec(kQuantizeFamily, request, *state.device.arch)
                               : amax_spec(state, request.x);
   NIBBLE_TRY_ASSIGN(kernels.amax, state.pool.get(spec, request.stream));
   return kernels;
@@ -48,7 +47,39 @@ QuantizedCopy copy_of(const Nvfp4Matrix& y, DevicePointer new_amax) {
           y.scale_row_stride};
 }
 
-QuantizeParams params_of(const QuantizeRequest& request) {
+Status launch_kernel(const ContextState& state, const Kernel& kernel,
+                     const QuantizeRequest& request, const QuantizeParams& params) {
+  const Grid grid = quantize_grid(kernel.spec, request.x.rows, request.x.columns);
+  return launch_tiles(state, kernel, grid, &params, request.stream);
+}
+
+// The amax of what the copies are made of.
+Status launch_transformed_amax(const ContextState& state, const Kernel& kernel,
+                               const QuantizeRequest& request) {
+  const QuantizeParams params = transformed_amax_params(request);
+  for (const QuantizedCopy& copy : params.copies) {
+    if (copy.new_amax == nullptr) continue;
+    const auto amax = reinterpret_cast<DevicePointer>(copy.new_amax);
+    NIBBLE_TRY(clear_amax(state, amax, 1, request.stream));
+  }
+  return launch_kernel(state, kernel, request, params);
+}
+
+Status launch(const ContextState& state, const Kernels& kernels, const QuantizeRequest& request) {
+  if (kernels.amax != nullptr) {
+    if (has_transform(request)) {
+      NIBBLE_TRY(launch_transformed_amax(state, *kernels.amax, request));
+    } else {
+      const DevicePointer amax = makes_rows(request) ? request.y.amax : request.y_transposed.amax;
+      NIBBLE_TRY(launch_amax(state, *kernels.amax, request.x, amax, request.stream));
+    }
+  }
+  return launch_kernel(state, *kernels.quantize, request, quantize_params(request));
+}
+
+}  // namespace
+
+QuantizeParams quantize_params(const QuantizeRequest& request) {
   const Matrix& x = request.x;
   QuantizeParams params{};
   params.x = reinterpret_cast<const void*>(x.data);
@@ -72,41 +103,14 @@ QuantizeParams params_of(const QuantizeRequest& request) {
   return params;
 }
 
-Status launch_kernel(const ContextState& state, const Kernel& kernel,
-                     const QuantizeRequest& request, const QuantizeParams& params) {
-  const Grid grid = quantize_grid(kernel.spec, request.x.rows, request.x.columns);
-  return launch_tiles(state, kernel, grid, &params, request.stream);
+QuantizeParams transformed_amax_params(const QuantizeRequest& request) {
+  QuantizeParams params = quantize_params(request);
+  params.copies[0].new_amax =
+      reinterpret_cast<float*>(makes_rows(request) ? request.y.amax : DevicePointer{});
+  params.copies[1].new_amax = reinterpret_cast<float*>(
+      makes_transposed(request) ? request.y_transposed.amax : DevicePointer{});
+  return params;
 }
-
-// The amax of what the copies are made of, to where they are scaled by it.
-Status launch_transformed_amax(const ContextState& state, const Kernel& kernel,
-                               const QuantizeRequest& request) {
-  QuantizeParams params = params_of(request);
-  const DevicePointer to[2] = {makes_rows(request) ? request.y.amax : 0,
-                               makes_transposed(request) ? request.y_transposed.amax : 0};
-  for (int copy = 0; copy < 2; ++copy) {
-    params.copies[copy].new_amax = reinterpret_cast<float*>(to[copy]);
-    if (to[copy] == 0) continue;
-    const CurrentContext current(state.driver(), state.device.context);
-    const CUresult cleared = state.driver().cuMemsetD32Async(to[copy], 0, 1, request.stream);
-    if (cleared != CUDA_SUCCESS) return state.driver().check(cleared, "cuMemsetD32Async of amax");
-  }
-  return launch_kernel(state, kernel, request, params);
-}
-
-Status launch(const ContextState& state, const Kernels& kernels, const QuantizeRequest& request) {
-  if (kernels.amax != nullptr) {
-    if (has_transform(request)) {
-      NIBBLE_TRY(launch_transformed_amax(state, *kernels.amax, request));
-    } else {
-      const DevicePointer amax = makes_rows(request) ? request.y.amax : request.y_transposed.amax;
-      NIBBLE_TRY(launch_amax(state, *kernels.amax, request.x, amax, request.stream));
-    }
-  }
-  return launch_kernel(state, *kernels.quantize, request, params_of(request));
-}
-
-}  // namespace
 
 const Family kQuantizeFamily{.name = "quantize",
                              .params_type = "QuantizeParams",

@@ -52,9 +52,6 @@ Status check_options(const QuantizeRequest& request) {
         "transposed_transform is of the transposed copy: copies must be transposed or "
         "both");
   }
-  if (request.rounding == Rounding::kStochastic && request.format == QuantizedFormat::kMxfp8) {
-    return refuse("rounding = stochastic: format must be nvfp4 or mxfp4, whose codes are E2M1");
-  }
   if (request.recorded_amax != 0 && !makes_rows(request)) {
     return refuse("recorded_amax is of the row-wise copy: copies must be row_wise or both");
   }

@@ -34,10 +34,13 @@ std::array<Constant, kQuantizeConstants> make_constants() {
   all[kThreads].values = kThreadChoices;
   all[kBlocksPerThread].values = kBlockChoices;
   all[kBlocksPerThread].meaning = "blocks of a thread";
-  all[kHasStochasticE2m1] = {
-      "kHasStochasticE2m1", "e2m1_rs", "1: the target rounds to E2M1 stochastically in hardware",
-      Origin::kTarget,      kFlags,    {},
-      kStochasticConversion};
+  all[kHasStochasticConversion] = {"kHasStochasticConversion",
+                                   "rs",
+                                   "1: the target rounds stochastically in hardware",
+                                   Origin::kTarget,
+                                   kFlags,
+                                   {},
+                                   kStochasticConversion};
   all[kFormat] = {"kFormat",        "format", "of codes and scales",
                   Origin::kProblem, kFormats, kFormatNames};
   all[kCopies] = {"kCopies",        "copies",     "x, its transpose, or both",
@@ -81,10 +84,9 @@ bool copies_legal(const KernelSpec& spec) {
   return copies != Copies::kTransposed || spec.values[kRowTransform] == kNoTransform;
 }
 
-// What only NVFP4 has, or only E2M1.
+// What only NVFP4 has.
 bool format_legal(const KernelSpec& spec) {
   const auto format = static_cast<QuantizedFormat>(spec.values[kFormat]);
-  if (spec.values[kStochastic] != 0 && format == QuantizedFormat::kMxfp8) return false;
   if (spec.values[kSquareBlocks] == 0) return true;
   return format == QuantizedFormat::kNvfp4 && spec.values[kStochastic] == 0 && !has_transform(spec);
 }
@@ -122,6 +124,19 @@ void choose_tile(KernelSpec& spec, const Matrix& x) {
     best = used;
     spec.values[kRowsPerTile] = rows;
   }
+}
+
+int64_t patch_tiles(int64_t length) { return (length + kPatchTile - 1) / kPatchTile; }
+
+// Of a matrix' scales, padding included: that of the 128x4 layout is written too.
+struct Scales {
+  int64_t rows, blocks;
+};
+Scales scales_of(const KernelSpec& spec, int64_t rows, int64_t columns) {
+  const int64_t block = block_size(static_cast<QuantizedFormat>(spec.values[kFormat]));
+  const int64_t blocks = (columns + block - 1) / block;
+  if (spec.values[kScaleLayout] != static_cast<int>(ScaleLayout::k128x4)) return {rows, blocks};
+  return {(rows + 127) / 128 * 128, (blocks + 3) / 4 * 4};
 }
 
 }  // namespace
@@ -162,8 +177,8 @@ int quantize_dynamic_shared(const KernelSpec& spec) {
   return patches + scales + factors;
 }
 
-KernelSpec quantize_spec(const QuantizeRequest& request, const Arch& arch) {
-  KernelSpec spec = default_spec(kQuantizeFamily, arch);
+KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, const Arch& arch) {
+  KernelSpec spec = default_spec(family, arch);
   spec.values[kElementType] = static_cast<int>(request.x.type);
   spec.values[kVectorBytes] = vector_bytes(request.x, arch);
   const bool transposed_only = request.copies == Copies::kTransposed;
@@ -185,8 +200,9 @@ KernelSpec quantize_spec(const QuantizeRequest& request, const Arch& arch) {
   return spec;
 }
 
-KernelSpec transformed_amax_spec(const QuantizeRequest& request, const Arch& arch) {
-  KernelSpec spec = quantize_spec(request, arch);
+KernelSpec transformed_amax_spec(const Family& family, const QuantizeRequest& request,
+                                 const Arch& arch) {
+  KernelSpec spec = quantize_spec(family, request, arch);
   spec.values[kMakesCodes] = 0;
   spec.values[kRecordsAmax] = 1;
   spec.values[kStochastic] = 0;
@@ -200,16 +216,19 @@ KernelSpec transformed_amax_spec(const QuantizeRequest& request, const Arch& arc
 
 Grid quantize_grid(const KernelSpec& spec, int64_t rows, int64_t columns) {
   if (uses_patches(spec)) {
-    const int64_t down = (rows + kPatchTile - 1) / kPatchTile;
-    return {static_cast<unsigned>((columns + kPatchTile - 1) / kPatchTile),
-            static_cast<unsigned>(std::min<int64_t>(65535, down))};
+    return {static_cast<unsigned>(patch_tiles(columns)),
+            static_cast<unsigned>(std::min<int64_t>(65535, patch_tiles(rows)))};
   }
-  // The padding of the 128x4 layout is written too.
-  const bool padded = spec.values[kScaleLayout] == static_cast<int>(ScaleLayout::k128x4);
-  const int64_t block = block_size(static_cast<QuantizedFormat>(spec.values[kFormat]));
-  const int64_t blocks = (columns + block - 1) / block;
-  return tile_grid(spec, padded ? (rows + 127) / 128 * 128 : rows,
-                   padded ? (blocks + 3) / 4 * 4 : blocks);
+  const Scales scales = scales_of(spec, rows, columns);
+  return tile_grid(spec, scales.rows, scales.blocks);
+}
+
+int64_t quantize_tiles(const KernelSpec& spec, int64_t rows, int64_t columns) {
+  if (uses_patches(spec)) return patch_tiles(rows) * patch_tiles(columns);
+  const Scales scales = scales_of(spec, rows, columns);
+  const int64_t tall = spec.values[kRowsPerTile];
+  const int64_t wide = spec.values[kThreads] / tall * spec.values[kBlocksPerThread];
+  return (scales.rows + tall - 1) / tall * ((scales.blocks + wide - 1) / wide);
 }
 
 }  // namespace nibble

@@ -10,7 +10,7 @@ namespace nibble {
 
 // The places of the constants in KernelSpec::values, after those of TileConstant.
 enum QuantizeConstant : size_t {
-  kHasStochasticE2m1 = kTileConstants,
+  kHasStochasticConversion = kTileConstants,
   kFormat,
   kCopies,
   kSquareBlocks,
@@ -38,11 +38,14 @@ bool uses_patches(const KernelSpec& spec);
 int block_size(QuantizedFormat format);
 int code_bits(QuantizedFormat format);
 
-// Strides must be filled in.
-KernelSpec quantize_spec(const QuantizeRequest& request, const Arch& arch);
+// Of a family with the constants of quantize. Strides must be filled in.
+KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, const Arch& arch);
 // The kernel that finds the amax of what is transformed. Only for requests that have a transform.
-KernelSpec transformed_amax_spec(const QuantizeRequest& request, const Arch& arch);
+KernelSpec transformed_amax_spec(const Family& family, const QuantizeRequest& request,
+                                 const Arch& arch);
 
 Grid quantize_grid(const KernelSpec& spec, int64_t rows, int64_t columns);
+// All tiles of a matrix, those of the scales' padding too.
+int64_t quantize_tiles(const KernelSpec& spec, int64_t rows, int64_t columns);
 
 }  // namespace nibble

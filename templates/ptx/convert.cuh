@@ -55,6 +55,15 @@ __device__ inline uint16_t cvt_rs_satfinite_e2m1x4_f32(const float* x, uint32_t 
   return d;
 }
 
+// The same to E4M3: x[0] in bits 7:0 .. x[3] in bits 31:24. sm_100a, sm_103a.
+__device__ inline uint32_t cvt_rs_satfinite_e4m3x4_f32(const float* x, uint32_t random) {
+  uint32_t d;
+  asm("cvt.rs.satfinite.e4m3x4.f32 %0, {%1, %2, %3, %4}, %5;"
+      : "=r"(d)
+      : "f"(x[3]), "f"(x[2]), "f"(x[1]), "f"(x[0]), "r"(random));
+  return d;
+}
+
 // Exact. Low half from bits 7:0. sm_89.
 __device__ inline uint32_t cvt_rn_f16x2_e4m3x2(uint16_t a) {
   uint32_t d;

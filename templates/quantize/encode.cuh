@@ -5,6 +5,7 @@
 
 #include "common/philox.cuh"
 #include "nvfp4/e2m1.cuh"
+#include "nvfp4/e4m3_arithmetic.cuh"
 #include "quantize/format.cuh"
 
 namespace nibble {
@@ -14,9 +15,10 @@ struct Encoder {
   static constexpr bool kStochastic = Config::kStochastic != 0;
   static constexpr bool kIsE2m1 = BlockFormat<Config::kFormat>::kCodeBits == 4;
   static constexpr int kWords = kIsE2m1 ? 1 : 2;  // of eight codes
+  // Whether codes come with their signs, and NaN needs no care.
   static constexpr bool kInHardware =
-      !kIsE2m1 || (kStochastic ? Config::kHasStochasticE2m1 != 0 : Config::kHasE2m1Conversion != 0);
-  static_assert(kIsE2m1 || !kStochastic, "kStochastic: of E2M1 only");
+      !kIsE2m1 ||
+      (kStochastic ? Config::kHasStochasticConversion != 0 : Config::kHasE2m1Conversion != 0);
 
   // Whether encode() has a faster way for blocks without NaN that do not saturate.
   static constexpr bool kHasTame = !kInHardware && !kStochastic;
@@ -30,7 +32,10 @@ struct Encoder {
     float x[8];
 #pragma unroll
     for (int i = 0; i < 8; ++i) x[i] = __fmul_rn(elements[i], factor);
-    if constexpr (!kIsE2m1) {
+    if constexpr (!kIsE2m1 && kStochastic) {
+      words[0] = stochastic_e4m3x4(x, random0);
+      words[1] = stochastic_e4m3x4(x + 4, random1);
+    } else if constexpr (!kIsE2m1) {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const uint32_t low = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i + 1], x[4 * i]);
@@ -49,6 +54,15 @@ struct Encoder {
       words[0] = e2m1x8_magnitudes_below_7(x) | signs;
     } else {
       words[0] = e2m1x8_magnitudes(x) | signs;
+    }
+  }
+
+ private:
+  __device__ static uint32_t stochastic_e4m3x4(const float* x, uint32_t random) {
+    if constexpr (Config::kHasStochasticConversion != 0) {
+      return ptx::cvt_rs_satfinite_e4m3x4_f32(x, random);
+    } else {
+      return e4m3x4_stochastic(x, random);
     }
   }
 };

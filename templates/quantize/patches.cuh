@@ -67,7 +67,12 @@ struct PatchQuantizer {
     patch.mine = shared.patches + threadIdx.x;
     tile_row = threadIdx.x / kAcross * kRows;
     tile_column = threadIdx.x % kAcross * kColumns;
-    column = static_cast<int64_t>(blockIdx.x) * kPatchTile;
+    begin_at(static_cast<int64_t>(blockIdx.x) * kPatchTile);
+  }
+
+  // The column of the next tiles.
+  __device__ void begin_at(int64_t of) {
+    column = of;
     columns = clamp(params.columns - column);
   }
 

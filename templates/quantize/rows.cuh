@@ -146,25 +146,39 @@ struct RowBlock {
   }
 };
 
+// The blocks of a thread in a row: the same in all rows of a matrix.
 template <class Config>
-__device__ void quantize_rows(const QuantizeParams& params) {
+struct RowBlocks {
   using T = Tile<Config>;
   using Block = RowBlock<Config>;
   using Format = typename Block::Format;
   using Layout = ScaleLayout<Config::kScaleLayout>;
-  constexpr int kCount = Config::kBlocksPerThread;
-  constexpr int kStep = T::kThreadsPerRow;
+  static constexpr int kCount = Config::kBlocksPerThread;
+  static constexpr int kStep = T::kThreadsPerRow;
 
-  const QuantizedCopy& copy = params.copies[0];
-  const typename Format::Tensor tensor = Format::tensor(copy.amax);
-  const int64_t blocks = ceil_div(params.columns, Format::kBlock);
-  const int64_t first = T::first_block();
-  // Of this thread's blocks: those with all of their elements, any element, padding included.
-  const int full = T::count_below(first, params.columns / Format::kBlock);
-  const int present = T::count_below(first, blocks);
-  const int all = T::count_below(first, Layout::padded_blocks(blocks));
-  float recorded = 0.0f;
-  for (int64_t row = T::first_row(); row < Layout::padded_rows(params.rows); row += T::row_step()) {
+  const QuantizeParams& params;
+  const typename Format::Tensor tensor;
+  const int64_t blocks;  // of a row
+  int64_t first;         // of the thread's blocks, the others kStep apart
+  // Of the thread's blocks: those with all of their elements, any element, padding included.
+  int full, present, all;
+  float recorded = 0.0f;  // max |x|
+
+  __device__ explicit RowBlocks(const QuantizeParams& of)
+      : params(of),
+        tensor(Format::tensor(of.copies[0].amax)),
+        blocks(ceil_div(params.columns, Format::kBlock)) {}
+
+  __device__ void begin_at(int64_t block) {
+    first = block;
+    full = T::count_below(first, params.columns / Format::kBlock);
+    present = T::count_below(first, blocks);
+    all = T::count_below(first, Layout::padded_blocks(blocks));
+  }
+
+  // Rows of padding have scales too.
+  __device__ void quantize(int64_t row) {
+    const QuantizedCopy& copy = params.copies[0];
     const int written = row < params.rows ? present : 0;
     const char* x = static_cast<const char*>(params.x) +
                     row * params.row_stride * Block::W::kElementBytes + first * Block::kBytes;
@@ -199,10 +213,27 @@ __device__ void quantize_rows(const QuantizeParams& params) {
       }
     }
   }
-  if constexpr (Config::kRecordsAmax != 0) {
-    const uint32_t largest = ptx::redux_sync_max_u32(__float_as_uint(recorded));
-    if (threadIdx.x % 32 == 0) ptx::red_relaxed_gpu_global_max_u32(copy.new_amax, largest);
+
+  __device__ void finish() const {
+    if constexpr (Config::kRecordsAmax != 0) {
+      const uint32_t largest = ptx::redux_sync_max_u32(__float_as_uint(recorded));
+      if (threadIdx.x % 32 == 0) {
+        ptx::red_relaxed_gpu_global_max_u32(params.copies[0].new_amax, largest);
+      }
+    }
   }
+};
+
+template <class Config>
+__device__ void quantize_rows(const QuantizeParams& params) {
+  using T = Tile<Config>;
+  using Layout = ScaleLayout<Config::kScaleLayout>;
+  RowBlocks<Config> blocks(params);
+  blocks.begin_at(T::first_block());
+  for (int64_t row = T::first_row(); row < Layout::padded_rows(params.rows); row += T::row_step()) {
+    blocks.quantize(row);
+  }
+  blocks.finish();
 }
 
 }  // namespace nibble

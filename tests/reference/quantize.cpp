@@ -35,13 +35,21 @@ Scale scale_of(float block_amax, float tensor_amax, Format format) {
 // Code of the element at (row, column) of the copy.
 uint8_t code_of(float value, float encode, int64_t row, int64_t column, const Options& options) {
   const float scaled = value * encode;
-  if (options.format == Format::kMxfp8) return encode_e4m3(scaled);
-  if (!options.stochastic) return encode_e2m1(scaled);
+  const bool is_e4m3 = options.format == Format::kMxfp8;
+  if (!options.stochastic) return is_e4m3 ? encode_e4m3(scaled) : encode_e2m1(scaled);
   const auto words =
       philox(options.seed, {static_cast<uint32_t>(column / 16), static_cast<uint32_t>(row),
                             static_cast<uint32_t>(static_cast<uint64_t>(row) >> 32),
                             static_cast<uint32_t>(options.copy)});
-  return encode_e2m1_stochastic(scaled, dither(words, static_cast<int>(column % 16)));
+  const auto place = static_cast<int>(column % 16);
+  return is_e4m3 ? encode_e4m3_stochastic(scaled, dither_e4m3(words, place))
+                 : encode_e2m1_stochastic(scaled, dither(words, place));
+}
+
+uint16_t reversed16(int bits) {
+  int reversed = 0;
+  for (int k = 0; k < 16; ++k) reversed |= (bits >> k & 1) << (15 - k);
+  return static_cast<uint16_t>(reversed);
 }
 
 }  // namespace
@@ -67,10 +75,13 @@ uint16_t dither(const std::array<uint32_t, 4>& words, int i) {
   const int place = i % 4;
   // Elements 0 and 1 share bytes 2 and 0, elements 2 and 3 bytes 3 and 1.
   const int bits = place < 2 ? byte[2] << 8 | byte[0] : byte[3] << 8 | byte[1];
-  if (place % 2 == 0) return static_cast<uint16_t>(bits);
-  int reversed = 0;
-  for (int k = 0; k < 16; ++k) reversed |= (bits >> k & 1) << (15 - k);
-  return static_cast<uint16_t>(reversed);
+  return place % 2 == 0 ? static_cast<uint16_t>(bits) : reversed16(bits);
+}
+
+uint16_t dither_e4m3(const std::array<uint32_t, 4>& words, int i) {
+  const uint32_t word = words[static_cast<size_t>(i / 4)];
+  const auto half = static_cast<uint16_t>(i % 4 < 2 ? word & 0xFFFF : word >> 16);
+  return i % 2 == 0 ? half : reversed16(half);
 }
 
 uint8_t encode_e2m1_stochastic(float value, uint16_t dither) {
@@ -81,6 +92,19 @@ uint8_t encode_e2m1_stochastic(float value, uint16_t dither) {
   int code = 0;
   while (kE2m1[code + 1] <= magnitude) ++code;
   const double fraction = (magnitude - kE2m1[code]) / (kE2m1[code + 1] - kE2m1[code]);
+  if (fraction * 65536 >= 65536 - dither) ++code;
+  return static_cast<uint8_t>(sign | code);
+}
+
+uint8_t encode_e4m3_stochastic(float value, uint16_t dither) {
+  if (std::isnan(value)) return 0x7F;
+  const int sign = std::signbit(value) ? 0x80 : 0;
+  const double magnitude = std::fabs(static_cast<double>(value));
+  if (magnitude >= 448) return static_cast<uint8_t>(sign | 0x7E);
+  auto number = [](int code) { return double{decode_e4m3(static_cast<uint8_t>(code))}; };
+  int code = 0;
+  while (number(code + 1) <= magnitude) ++code;
+  const double fraction = (magnitude - number(code)) / (number(code + 1) - number(code));
   if (fraction * 65536 >= 65536 - dither) ++code;
   return static_cast<uint8_t>(sign | code);
 }

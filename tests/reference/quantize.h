@@ -26,9 +26,11 @@ struct Options {
 
 // Philox 4x32-10.
 std::array<uint32_t, 4> philox(uint64_t seed, std::array<uint32_t, 4> counter);
-// The 16 random bits of element i < 16 of four words.
+// The 16 random bits of element i < 16 of four words: as E2M1 takes them, and E4M3.
 uint16_t dither(const std::array<uint32_t, 4>& words, int i);
+uint16_t dither_e4m3(const std::array<uint32_t, 4>& words, int i);
 uint8_t encode_e2m1_stochastic(float value, uint16_t dither);
+uint8_t encode_e4m3_stochastic(float value, uint16_t dither);
 
 // Byte e, 2^(e - 127): the least that is no less than value >= 0, from 0 to 254.
 uint8_t encode_ue8m0_up(float value);

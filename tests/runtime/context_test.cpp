@@ -331,6 +331,26 @@ TEST_F(ContextTest, HotPathOfMultiplicationsToo) {
   EXPECT_EQ(counts.locks, 0u);
 }
 
+TEST_F(ContextTest, HotPathOfBatchesToo) {
+  Context context = create(stub_options());
+  QuantizeRequest other = request();
+  other.amax_given = false;
+  other.copies = Copies::kBoth;
+  other.y_transposed = other.y;
+  other.transposed_transform.enabled = true;
+  const QuantizeRequest requests[] = {request(), other};
+  const Result<Batch> batch = Batch::quantize(context, requests);
+  ASSERT_TRUE(batch.ok()) << batch.status().to_string();
+  EXPECT_EQ(batch->kernels(), 3);  // one finds amaxes
+  bool ok = true;
+  test::HotPathCounter counter;
+  for (int i = 0; i < 1000; ++i) ok = ok && batch->launch().ok();
+  const test::HotPathCounts counts = counter.stop();
+  EXPECT_TRUE(ok);
+  EXPECT_EQ(counts.allocations, 0u);
+  EXPECT_EQ(counts.locks, 0u);
+}
+
 TEST_F(ContextTest, HotPathAllocatesNothingAndTakesNoLock) {
   Context context = create(stub_options());
   const Result<QuantizePlan> plan = QuantizePlan::create(context, request());

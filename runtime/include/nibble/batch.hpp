@@ -8,6 +8,7 @@
 
 #include "nibble/context.hpp"
 #include "nibble/dequantize.hpp"
+#include "nibble/quantize.hpp"
 #include "nibble/scale_layout.hpp"
 #include "nibble/status.hpp"
 #include "nibble/types.hpp"
@@ -23,7 +24,10 @@ class Batch {
   // max |x| of tensors[i], NaN ignored, goes to amaxes[i]: so many floats, 4-byte aligned.
   static Result<Batch> amax(Context& context, std::span<const Matrix> tensors,
                             DevicePointer amaxes);
-  // The streams of the requests are not used.
+  // The streams of the requests are not used, here and below.
+  // Before the quantisations come the kernels that find what amaxes are not given. Each memory set
+  // clears one run of them: keep them side by side.
+  static Result<Batch> quantize(Context& context, std::span<const QuantizeRequest> requests);
   static Result<Batch> dequantize(Context& context, std::span<const DequantizeRequest> requests);
   static Result<Batch> convert_scales(Context& context,
                                       std::span<const ScaleLayoutRequest> requests);

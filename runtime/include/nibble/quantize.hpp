@@ -42,7 +42,7 @@ enum class BlockShape : int {
 
 enum class Rounding : int {
   kNearestEven = 0,
-  kStochastic = 1,  // by random bits that follow from seed and place alone. E2M1 only
+  kStochastic = 1,  // by random bits that follow from seed and place alone
 };
 
 // x diag(s) H / 4 of each 16 consecutive elements of a copy's rows, H of Sylvester's order, in
