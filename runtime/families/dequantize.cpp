@@ -18,8 +18,9 @@ namespace {
 
 constexpr Variant kVariants[] = {{"quantize/dequantize.cuh", kFp8Conversion}};
 
-constexpr int kFormats[] = {0, 1, 2};
-constexpr std::string_view kFormatNames[] = {"nvfp4", "mxfp4", "mxfp8"};
+constexpr int kFourOverSix = 3;  // NVFP4, scaled so
+constexpr int kFormats[] = {0, 1, 2, kFourOverSix};
+constexpr std::string_view kFormatNames[] = {"nvfp4", "mxfp4", "mxfp8", "four_over_six"};
 constexpr size_t kFormat = kTileConstants;  // its place among the constants
 
 int64_t block_elements(QuantizedFormat format) {
@@ -104,7 +105,12 @@ Status check_dequantize(const DequantizeRequest& request, Pointers pointers) {
   NIBBLE_TRY(check_matrix(request.y, "y", pointers));
   const int format = static_cast<int>(request.format);
   if (format < 0 || format > 2) return invalid("format", format, "nvfp4, mxfp4 or mxfp8");
-  if (request.format != QuantizedFormat::kNvfp4) return check_mx(request, pointers);
+  const int scaling = static_cast<int>(request.scaling);
+  if (scaling < 0 || scaling > 1) return invalid("scaling", scaling, "largest or four_over_six");
+  if (request.format != QuantizedFormat::kNvfp4) {
+    if (request.scaling == BlockScaling::kLargest) return check_mx(request, pointers);
+    return {Code::kInvalidArgument, "scaling = four_over_six: format must be nvfp4"};
+  }
   return check_nvfp4(request.x, request.y.rows, request.y.columns, "x", pointers);
 }
 
@@ -112,7 +118,9 @@ KernelSpec dequantize_spec(const Family& family, const DequantizeRequest& reques
                            const Arch& arch) {
   KernelSpec spec = tile_spec(family, arch, request.y);
   spec.values[kScaleLayout] = static_cast<int>(request.x.scale_layout);
-  spec.values[kFormat] = static_cast<int>(request.format);
+  spec.values[kFormat] = request.scaling == BlockScaling::kFourOverSix
+                             ? kFourOverSix
+                             : static_cast<int>(request.format);
   return spec;
 }
 

@@ -38,6 +38,7 @@ Status check_enums(const QuantizeRequest& request) {
   NIBBLE_TRY(check_enum(request.copies, 3, "copies", "row_wise, transposed or both"));
   NIBBLE_TRY(check_enum(request.format, 3, "format", "nvfp4, mxfp4 or mxfp8"));
   NIBBLE_TRY(check_enum(request.blocks, 2, "blocks", "row or square"));
+  NIBBLE_TRY(check_enum(request.scaling, 2, "scaling", "largest or four_over_six"));
   return check_enum(request.rounding, 2, "rounding", "nearest_even or stochastic");
 }
 
@@ -59,6 +60,10 @@ Status check_options(const QuantizeRequest& request) {
     return refuse(
         "transposed_recorded_amax is of the transposed copy: copies must be transposed "
         "or both");
+  }
+  if (request.scaling == BlockScaling::kFourOverSix && request.format != QuantizedFormat::kNvfp4) {
+    return refuse("scaling = four_over_six: format must be nvfp4, " + format +
+                  " has powers of two for scales, of which none is 1.5 times another");
   }
   if (request.blocks == BlockShape::kRow) return {};
   if (request.format != QuantizedFormat::kNvfp4) {

@@ -15,8 +15,8 @@ using Origin = Constant::Origin;
 
 constexpr int kThreadChoices[] = {64, 128, 256};
 constexpr int kBlockChoices[] = {4, 2, 1};
-constexpr int kFormats[] = {0, 1, 2};
-constexpr std::string_view kFormatNames[] = {"nvfp4", "mxfp4", "mxfp8"};
+constexpr int kFormats[] = {0, 1, 2, kFourOverSix};
+constexpr std::string_view kFormatNames[] = {"nvfp4", "mxfp4", "mxfp8", "four_over_six"};
 constexpr int kCopyChoices[] = {0, 1, 2};
 constexpr std::string_view kCopyNames[] = {"rows", "transposed", "both"};
 constexpr int kFlags[] = {0, 1};
@@ -63,9 +63,7 @@ std::array<Constant, kQuantizeConstants> make_constants() {
 // clang-format on
 
 // Rows and columns of a thread's patch.
-int patch_rows(const KernelSpec& spec) {
-  return block_size(static_cast<QuantizedFormat>(spec.values[kFormat]));
-}
+int patch_rows(const KernelSpec& spec) { return block_size(format_of(spec)); }
 int patch_columns(const KernelSpec& spec) {
   return spec.values[kElementType] == static_cast<int>(DataType::kF32) ? 4 : 8;
 }
@@ -86,7 +84,7 @@ bool copies_legal(const KernelSpec& spec) {
 
 // What only NVFP4 has.
 bool format_legal(const KernelSpec& spec) {
-  const auto format = static_cast<QuantizedFormat>(spec.values[kFormat]);
+  const auto format = format_of(spec);
   if (spec.values[kSquareBlocks] == 0) return true;
   return format == QuantizedFormat::kNvfp4 && spec.values[kStochastic] == 0 && !has_transform(spec);
 }
@@ -105,7 +103,7 @@ int transform_of(const HadamardTransform& transform) {
 
 // The tile of a kernel that goes row by row.
 void choose_tile(KernelSpec& spec, const Matrix& x) {
-  const int64_t block = block_size(static_cast<QuantizedFormat>(spec.values[kFormat]));
+  const int64_t block = block_size(format_of(spec));
   const int64_t blocks = (x.columns + block - 1) / block;
   // More blocks in flight pay, until they no longer fit the registers.
   const int64_t words = block * size_of(x.type) / 4;
@@ -133,7 +131,7 @@ struct Scales {
   int64_t rows, blocks;
 };
 Scales scales_of(const KernelSpec& spec, int64_t rows, int64_t columns) {
-  const int64_t block = block_size(static_cast<QuantizedFormat>(spec.values[kFormat]));
+  const int64_t block = block_size(format_of(spec));
   const int64_t blocks = (columns + block - 1) / block;
   if (spec.values[kScaleLayout] != static_cast<int>(ScaleLayout::k128x4)) return {rows, blocks};
   return {(rows + 127) / 128 * 128, (blocks + 3) / 4 * 4};
@@ -169,7 +167,7 @@ bool quantize_legal(const KernelSpec& spec) {
 
 int quantize_dynamic_shared(const KernelSpec& spec) {
   if (!uses_patches(spec)) return 0;
-  const auto format = static_cast<QuantizedFormat>(spec.values[kFormat]);
+  const auto format = format_of(spec);
   const bool both = spec.values[kCopies] == static_cast<int>(Copies::kBoth);
   const int patches = patch_rows(spec) * (patch_threads(spec) + 1) * 16;
   const int scales = 2 * kPatchTile * kPatchTile / block_size(format);
@@ -184,7 +182,7 @@ KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, c
   const bool transposed_only = request.copies == Copies::kTransposed;
   const Nvfp4Matrix& y = transposed_only ? request.y_transposed : request.y;
   spec.values[kScaleLayout] = static_cast<int>(y.scale_layout);
-  spec.values[kFormat] = static_cast<int>(request.format);
+  spec.values[kFormat] = format_value(request.format, request.scaling);
   spec.values[kCopies] = static_cast<int>(request.copies);
   spec.values[kSquareBlocks] = request.blocks == BlockShape::kSquare;
   spec.values[kStochastic] = request.rounding == Rounding::kStochastic;
@@ -205,6 +203,7 @@ KernelSpec transformed_amax_spec(const Family& family, const QuantizeRequest& re
   KernelSpec spec = quantize_spec(family, request, arch);
   spec.values[kMakesCodes] = 0;
   spec.values[kRecordsAmax] = 1;
+  spec.values[kFormat] = 0;
   spec.values[kStochastic] = 0;
   spec.values[kScaleLayout] = 0;
   spec.values[kRowsPerTile] = 1;

@@ -34,6 +34,16 @@ int quantize_dynamic_shared(const KernelSpec& spec);
 // Whether the kernel goes by tiles of 128 x 128, a patch to a thread.
 bool uses_patches(const KernelSpec& spec);
 
+// The value of kFormat: the formats', then NVFP4 scaled four over six.
+constexpr int kFourOverSix = 3;
+inline int format_value(QuantizedFormat format, BlockScaling scaling) {
+  return scaling == BlockScaling::kFourOverSix ? kFourOverSix : static_cast<int>(format);
+}
+inline QuantizedFormat format_of(const KernelSpec& spec) {
+  const int value = spec.values[kFormat];
+  return value == kFourOverSix ? QuantizedFormat::kNvfp4 : static_cast<QuantizedFormat>(value);
+}
+
 // Elements of a block, and bits of one.
 int block_size(QuantizedFormat format);
 int code_bits(QuantizedFormat format);

@@ -17,9 +17,14 @@ struct TensorScale {
   float block_step;  // encode scale / 6: an amax of a block times this is the block's scale
 };
 
+// What maps the tensor's amax to `most`.
+__device__ inline float encode_scale(float amax, float most) {
+  const float encode = fminf(__fdiv_rn(most, fabsf(amax)), kMaxFloat);
+  return amax == 0.0f || encode == 0.0f ? 1.0f : encode;
+}
+
 __device__ inline TensorScale tensor_scale(float amax) {
-  float encode = fminf(__fdiv_rn(kMaxScaled, fabsf(amax)), kMaxFloat);
-  if (amax == 0.0f || encode == 0.0f) encode = 1.0f;
+  const float encode = encode_scale(amax, kMaxScaled);
   return {__frcp_rn(encode), __fmul_rn(encode, 1.0f / 6.0f)};
 }
 
@@ -38,9 +43,9 @@ __device__ inline float encode_factor(uint8_t scale, const TensorScale& tensor) 
   return fminf(__frcp_rn(__fmul_rn(e4m3_decode(scale), tensor.decode)), kMaxFloat);
 }
 
-// What the values of a block's codes are multiplied by.
-__device__ inline float decode_factor(uint8_t scale, float amax) {
-  return __fmul_rn(__fmul_rn(e4m3_decode(scale), fabsf(amax)), 1.0f / kMaxScaled);
+// What the values of a block's codes are multiplied by; most: what the tensor's amax was mapped to.
+__device__ inline float decode_factor(uint8_t scale, float amax, float most = kMaxScaled) {
+  return __fmul_rn(__fmul_rn(e4m3_decode(scale), fabsf(amax)), 1.0f / most);
 }
 
 }  // namespace nibble

@@ -4,24 +4,26 @@
 #pragma once
 
 #include "nvfp4/e2m1.cuh"
-#include "nvfp4/scale.cuh"
+#include "nvfp4/four_over_six.cuh"
 
 namespace nibble {
 
 // 0: NVFP4, E2M1 with an E4M3 scale for 16 elements and the tensor's amax.
-// 1: MXFP4, E2M1 with a UE8M0 scale for 32. 2: MXFP8, E4M3 with one.
+// 1: MXFP4, E2M1 with a UE8M0 scale for 32. 2: MXFP8, E4M3 with one. 3: NVFP4 four over six.
 template <int kFormat>
 struct DequantizeFormat {
-  static_assert(kFormat >= 0 && kFormat <= 2, "kFormat: 0 (nvfp4), 1 (mxfp4) or 2 (mxfp8)");
-  static constexpr bool kHasAmax = kFormat == 0;
-  static constexpr int kBlock = kFormat == 0 ? 16 : 32;
+  static_assert(kFormat >= 0 && kFormat <= 3,
+                "kFormat: 0 (nvfp4), 1 (mxfp4), 2 (mxfp8) or 3 (four over six)");
+  static constexpr bool kHasAmax = kFormat == 0 || kFormat == 3;
+  static constexpr float kMost = kFormat == 3 ? kMaxScaledFourOverSix : kMaxScaled;
+  static constexpr int kBlock = kHasAmax ? 16 : 32;
   static constexpr int kCodeBits = kFormat == 2 ? 8 : 4;
   static constexpr int kBytesOf8 = kCodeBits;  // of the codes of 8 elements
 
   // What the codes of a block are multiplied by.
   __device__ static float factor(uint8_t scale, float amax) {
-    if constexpr (kFormat == 0) {
-      return decode_factor(scale, amax);
+    if constexpr (kHasAmax) {
+      return decode_factor(scale, amax, kMost);
     } else {
       // Byte e is 2^(e - 127), a subnormal for 0; 255 is NaN.
       const uint32_t bits = scale == 0 ? 0x00400000u : uint32_t{scale} << 23;

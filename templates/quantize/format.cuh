@@ -4,15 +4,17 @@
 #pragma once
 
 #include "common/types.cuh"
+#include "nvfp4/four_over_six.cuh"
 #include "nvfp4/mx_scale.cuh"
 #include "nvfp4/scale.cuh"
 
 namespace nibble {
 
 // Config::kFormat.
-constexpr int kNvfp4 = 0;  // E2M1, an E4M3 scale for 16 elements, an fp32 amax of the tensor
-constexpr int kMxfp4 = 1;  // E2M1, a UE8M0 scale for 32
-constexpr int kMxfp8 = 2;  // E4M3, a UE8M0 scale for 32
+constexpr int kNvfp4 = 0;        // E2M1, an E4M3 scale for 16 elements, an fp32 amax of the tensor
+constexpr int kMxfp4 = 1;        // E2M1, a UE8M0 scale for 32
+constexpr int kMxfp8 = 2;        // E4M3, a UE8M0 scale for 32
+constexpr int kFourOverSix = 3;  // NVFP4, its blocks scaled to 6 or to 4
 
 template <int kFormat>
 struct BlockFormat;
@@ -22,6 +24,7 @@ struct BlockFormat<kNvfp4> {
   static constexpr int kBlock = 16;
   static constexpr int kCodeBits = 4;
   static constexpr bool kHasTensorScale = true;
+  static constexpr bool kChooses = false;  // a block's scale is chosen by errors, too
   using Tensor = TensorScale;
 
   __device__ static Tensor tensor(const float* amax) { return tensor_scale(*amax); }
@@ -43,6 +46,22 @@ struct BlockFormat<kNvfp4> {
   }
 };
 
+template <>
+struct BlockFormat<kFourOverSix> : BlockFormat<kNvfp4> {
+  static constexpr bool kChooses = true;
+  using Tensor = FourOverSixScale;
+  using Choice = FourOverSixChoice;
+
+  // Scales are those that map to 6: the larger one is no less tame.
+  __device__ static Tensor tensor(const float* amax) { return four_over_six_scale(*amax); }
+  __device__ static uint32_t scale(float amax, const Tensor& tensor) {
+    return four_over_six_scales(amax, tensor) & 0xffu;
+  }
+  __device__ static uint32_t scales(float amax0, float amax1, const Tensor& tensor) {
+    return scale(amax0, tensor) | scale(amax1, tensor) << 8;
+  }
+};
+
 struct NoTensorScale {};
 
 template <>
@@ -50,6 +69,7 @@ struct BlockFormat<kMxfp4> {
   static constexpr int kBlock = 32;
   static constexpr int kCodeBits = 4;
   static constexpr bool kHasTensorScale = false;
+  static constexpr bool kChooses = false;
   using Tensor = NoTensorScale;
 
   __device__ static Tensor tensor(const float*) { return {}; }
@@ -69,6 +89,7 @@ struct BlockFormat<kMxfp8> {
   static constexpr int kBlock = 32;
   static constexpr int kCodeBits = 8;
   static constexpr bool kHasTensorScale = false;
+  static constexpr bool kChooses = false;
   using Tensor = NoTensorScale;
 
   __device__ static Tensor tensor(const float*) { return {}; }

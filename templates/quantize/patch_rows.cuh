@@ -49,6 +49,25 @@ struct PatchRows {
     for (int i = 0; i < 2; ++i) amax[i] = fabsf(W::value(m[W::kIs32Bit ? i : 0], i));
   }
 
+  // The scales of two rows by the errors of their elements, where the format chooses so.
+  __device__ static void choose_scales(const uint32_t (&y)[2][4], const float (&amax)[2],
+                                       const typename Format::Tensor& tensor, uint32_t& both) {
+    if constexpr (Format::kChooses) {
+      uint32_t scale[2];
+#pragma unroll
+      for (int k = 0; k < 2; ++k) {
+        typename Format::Choice choice(amax[k], tensor);
+#pragma unroll
+        for (int i = 0; i < kColumns; ++i) {
+          choice.add(W::value(y[k][i / W::kPerWord], i % W::kPerWord));
+        }
+        choice.template add_lanes<kLanes>();
+        scale[k] = choice.scale();
+      }
+      both = scale[0] | scale[1] << 8;
+    }
+  }
+
   // The random words of this thread's elements of `row` and the next, in block `block` of 16.
   __device__ static void random_of_rows(const QuantizeParams& params, int64_t row, int64_t block,
                                         uint32_t (&random)[2][2]) {

@@ -168,7 +168,7 @@ struct PatchQuantizer {
     const float amax = square_amax();
     record(0, amax);
     record(1, amax);
-    const uint32_t scale = Format::scale(amax, tensor[0]);
+    const uint32_t scale = square_scale(amax);
     const float f = factor(0, scale);
     square_scales(scale);
     uint32_t words[W::kPerWord][8];
@@ -185,6 +185,25 @@ struct PatchQuantizer {
         const uint32_t high = W::kIs32Bit ? words[0][c + 4] : words[W::kPerWord - 1][c];
         column_codes(c, 0) = make_uint2(words[0][c], high);
       }
+    }
+  }
+
+  __device__ uint32_t square_scale(float amax) const {
+    if constexpr (!Format::kChooses) {
+      return Format::scale(amax, tensor[0]);
+    } else {
+      typename Format::Choice choice(amax, tensor[0]);
+#pragma unroll 1
+      for (int r = 0; r < kRows; ++r) {
+        uint32_t y[4];
+        patch.template row<kNoTransform>(r, 0, y);
+#pragma unroll
+        for (int i = 0; i < kColumns; ++i) {
+          choice.add(W::value(y[i / W::kPerWord], i % W::kPerWord));
+        }
+      }
+      choice.template add_lanes<kLanes>();
+      return choice.scale();
     }
   }
 
@@ -339,6 +358,7 @@ struct PatchQuantizer {
         both = Format::scales(amax[0], amax[1], tensor[0]);
       }
     }
+    Rows::choose_scales(y, amax, tensor[0], both);
     const float f[2] = {factor(0, both & 0xffu), factor(0, both >> 8)};
     record(0, fmaxf(amax[0], amax[1]));
     if (threadIdx.x % kLanes < 2) {
@@ -386,6 +406,7 @@ struct PatchQuantizer {
           both = scales_of(m);
         }
       }
+      choose_scales(y[k], m, both);
       const float f[2] = {factor(kColumnTensor, both & 0xffu), factor(kColumnTensor, both >> 8)};
       record(1, larger(m));
 #pragma unroll
@@ -405,6 +426,20 @@ struct PatchQuantizer {
   __device__ uint32_t scales_of(uint32_t m) const {
     return Format::scales(fabsf(W::value(m, 0)), fabsf(W::value(m, W::kPerWord - 1)),
                           tensor[kColumnTensor]);
+  }
+
+  // By the errors of their elements, where the format chooses so.
+  __device__ void choose_scales(const uint32_t (&y)[kRows], uint32_t m, uint32_t& both) const {
+    if constexpr (Format::kChooses) {
+      both = 0;
+#pragma unroll
+      for (int h = 0; h < W::kPerWord; ++h) {
+        typename Format::Choice choice(fabsf(W::value(m, h)), tensor[kColumnTensor]);
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) choice.add(W::value(y[r], h));
+        both |= choice.scale() << (8 * h);
+      }
+    }
   }
 
   template <bool kTame>

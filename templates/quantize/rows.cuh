@@ -80,7 +80,7 @@ struct RowBlock {
                                int64_t row, int64_t block, unsigned char* codes, float& recorded) {
     const float block_amax = amax();
     if constexpr (Config::kRecordsAmax != 0) recorded = fmaxf(recorded, block_amax);
-    const uint32_t scale = Format::scale(block_amax, tensor);
+    const uint32_t scale = scale_of(block_amax, tensor);
     const float factor = Format::factor(static_cast<uint8_t>(scale), tensor);
     uint32_t words[kParts * 2][E::kWords];
 #pragma unroll
@@ -105,6 +105,17 @@ struct RowBlock {
   }
 
  private:
+  __device__ uint32_t scale_of(float amax, const typename Format::Tensor& tensor) const {
+    if constexpr (!Format::kChooses) {
+      return Format::scale(amax, tensor);
+    } else {
+      typename Format::Choice choice(amax, tensor);
+#pragma unroll
+      for (int i = 0; i < 16; ++i) choice.add(part[0].value(i));
+      return choice.scale();
+    }
+  }
+
   // A block's codes: 8, 16 or 32 bytes.
   __device__ static void store(const QuantizedCopy& copy, const uint32_t* words,
                                unsigned char* codes) {

@@ -22,13 +22,15 @@ struct Case {
   Rounding rounding = Rounding::kNearestEven;
   int transform = -1, transposed_transform = -1;  // the signs; -1: none
   bool records = false;
+  BlockScaling scaling = BlockScaling::kLargest;
 
   std::string text() const {
     std::ostringstream out;
     out << format_name(format) << " copies " << static_cast<int>(copies)
         << (blocks == BlockShape::kSquare ? " square" : "")
         << (rounding == Rounding::kStochastic ? " stochastic" : "") << " transforms " << transform
-        << " " << transposed_transform << (records ? " records" : "");
+        << " " << transposed_transform << (records ? " records" : "")
+        << (scaling == BlockScaling::kFourOverSix ? " four over six" : "");
     return out.str();
   }
 };
@@ -56,6 +58,17 @@ std::vector<Case> all_cases() {
             {format, copies, BlockShape::kSquare, Rounding::kNearestEven, -1, -1, records});
       }
     }
+  }
+  // Four over six, one transform or the other.
+  for (const auto copies : {Copies::kRowWise, Copies::kTransposed, Copies::kBoth}) {
+    for (const auto rounding : {Rounding::kNearestEven, Rounding::kStochastic}) {
+      Case c{.copies = copies, .rounding = rounding, .scaling = BlockScaling::kFourOverSix};
+      cases.push_back(c);
+      (copies == Copies::kRowWise ? c.transform : c.transposed_transform) = 0xD7E8;
+      cases.push_back(c);
+    }
+    cases.push_back(
+        {.copies = copies, .blocks = BlockShape::kSquare, .scaling = BlockScaling::kFourOverSix});
   }
   return cases;
 }
@@ -89,7 +102,10 @@ class QuantizeOptions : public DeviceTest {
     const float amax = given != nullptr ? *given : reference::amax(values);
     const reference::Options options{static_cast<reference::Format>(c.format),
                                      c.blocks == BlockShape::kSquare,
-                                     c.rounding == Rounding::kStochastic, kSeed, transposed};
+                                     c.rounding == Rounding::kStochastic,
+                                     kSeed,
+                                     transposed,
+                                     c.scaling == BlockScaling::kFourOverSix};
     return {rows, reference::quantize(values, rows, columns, amax, options),
             reference::amax(values)};
   }
@@ -129,6 +145,7 @@ class QuantizeOptions : public DeviceTest {
     request.format = c.format;
     request.blocks = c.blocks;
     request.rounding = c.rounding;
+    request.scaling = c.scaling;
     request.seed = kSeed;
     request.transform = transform_of(c.transform);
     request.transposed_transform = transform_of(c.transposed_transform);
@@ -210,6 +227,7 @@ TEST_P(QuantizeOptions, RaggedShapesAndAlignments) {
       {.copies = Copies::kTransposed, .blocks = BlockShape::kSquare},
       {.transposed_transform = 0xD7E8},
       {.rounding = Rounding::kStochastic, .transposed_transform = 0xD7E8},
+      {.scaling = BlockScaling::kFourOverSix},
       {.format = QuantizedFormat::kMxfp4},
       {.format = QuantizedFormat::kMxfp8, .transform = 0xD7E8},
       {.format = QuantizedFormat::kMxfp8, .copies = Copies::kRowWise},
@@ -238,7 +256,8 @@ TEST_P(QuantizeOptions, AnyBitsUnderAnyAmax) {
       SCOPED_TRACE(amax);
       for (const Case& c :
            {Case{}, Case{.blocks = BlockShape::kSquare}, Case{.rounding = Rounding::kStochastic},
-            Case{.transposed_transform = 0xD7E8}}) {
+            Case{.transposed_transform = 0xD7E8}, Case{.scaling = BlockScaling::kFourOverSix},
+            Case{.blocks = BlockShape::kSquare, .scaling = BlockScaling::kFourOverSix}}) {
         check(x, type, rows, 256, ScaleLayout::k128x4, c, &amax);
       }
     }
@@ -357,6 +376,42 @@ TEST_P(QuantizeOptions, SquareBlocksOfTheTransposeAreTheTranspose) {  // V21
   }
 }
 
+// Blocks under an amax of 1536, so that scales are not scaled themselves.
+TEST_P(QuantizeOptions, FourOverSixTakesWhatFitsBetter) {
+  const std::vector<float> x = {4,  3,    2,  1.5,  1,   0.5,  0,   -4, -3,
+                                -2, -1.5, -1, -0.5, 0,   4,    4,  // codes x 1
+                                6,  4,    3,  2,    1.5, 1,    0.5, 0,  -6,
+                                -4, -3,   -2, -1.5, -1,  -0.5, 0,  // codes x 1
+                                6,  0,    0,  0,    0,   0,    0,   0,  0,
+                                0,  0,    0,  0,    0,   0,    0,  // 6 x 1 or 4 x 1.5: equal errors
+                                0,  0,    0,  0,    0,   0,    0,   0,  0,
+                                0,  0,    0,  0,    0,   0,    0};
+  Guarded input(context(), 128), codes(context(), 32), scales(context(), 4), amax(context(), 4);
+  input.upload(encode(x, DataType::kBf16));
+  amax.upload(encode({1536.0f}, DataType::kF32));
+  QuantizeRequest request;
+  request.x = {input.address(), DataType::kBf16, 1, 64};
+  request.y = {codes.address(), scales.address(), amax.address()};
+  request.amax_given = true;
+  request.scaling = BlockScaling::kFourOverSix;
+  expect_ok(quantize(context(), request));
+  EXPECT_EQ(scales.download(), (std::vector<uint8_t>{0x38, 0x38, 0x38, 0x00}));
+  EXPECT_EQ(codes.download(),
+            (std::vector<uint8_t>{0x56, 0x34, 0x12, 0xE0, 0xCD, 0xAB, 0x09, 0x66,  //
+                                  0x67, 0x45, 0x23, 0x01, 0xEF, 0xCD, 0xAB, 0x09,  //
+                                  0x07, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,  //
+                                  0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00}));
+  // And back: all of them are exact.
+  Guarded output(context(), 256);
+  DequantizeRequest back;
+  back.x = request.y;
+  back.y = {output.address(), DataType::kF32, 1, 64};
+  back.scaling = BlockScaling::kFourOverSix;
+  expect_ok(dequantize(context(), back));
+  const std::vector<float> y = decode(output.download(), DataType::kF32);
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_FLOAT_EQ(y[i], x[i]) << i;
+}
+
 TEST_P(QuantizeOptions, WhatMakesNoSenseIsRefusedByName) {
   Guarded memory(context(), 65536);
   QuantizeRequest good;
@@ -377,6 +432,13 @@ TEST_P(QuantizeOptions, WhatMakesNoSenseIsRefusedByName) {
         r.blocks = BlockShape::kSquare;
       },
       "blocks = square: format must be nvfp4, mxfp4 has blocks of 32 x 1");
+  expect_error(
+      [](auto& r) {
+        r.format = QuantizedFormat::kMxfp4;
+        r.scaling = BlockScaling::kFourOverSix;
+      },
+      "scaling = four_over_six: format must be nvfp4, mxfp4 has powers of two for scales, of which "
+      "none is 1.5 times another");
   expect_error(
       [](auto& r) {
         r.blocks = BlockShape::kSquare;

@@ -54,6 +54,40 @@ uint16_t reversed16(int bits) {
 
 }  // namespace
 
+FourOverSix four_over_six(std::span<const float> values, float tensor_amax) {
+  float encode = 1536.0f / std::fabs(tensor_amax);
+  if (encode > FLT_MAX) encode = FLT_MAX;
+  if (tensor_amax == 0 || encode == 0) encode = 1;
+  const float decode = 1.0f / encode;
+  const float sixth = amax(values) / 6.0f;
+  const float base = sixth * encode;
+  FourOverSix result{encode_e4m3(std::min(base, FLT_MAX)),
+                     encode_e4m3(std::min(base * 1.5f, FLT_MAX)),
+                     0,
+                     0,
+                     0,
+                     0};
+  int exponent = 0;  // of the larger scale: 2^exponent <= scale
+  std::frexp(decode_e4m3(result.four), &exponent);
+  const auto unit = static_cast<float>(std::ldexp(1.0, 11 - exponent));
+  const float element_unit = encode * unit;
+  auto try_scale = [&](uint8_t byte, float& encode_of, uint64_t& error) {
+    const float scale = decode_e4m3(byte);
+    encode_of = std::min(1.0f / (scale * decode), FLT_MAX);
+    for (const float value : values) {
+      const float magnitude = std::fabs(value);
+      const float code = decode_e2m1(encode_e2m1(magnitude * encode_of));
+      const float off = std::fma(code, scale * unit, -(magnitude * element_unit));
+      const float square = off * off;
+      // Also for NaN.
+      error += square < 8388607.0f ? static_cast<uint64_t>(std::nearbyint(square)) : 8388607;
+    }
+  };
+  try_scale(result.six, result.encode_six, result.error_of_six);
+  try_scale(result.four, result.encode_four, result.error_of_four);
+  return result;
+}
+
 std::array<uint32_t, 4> philox(uint64_t seed, std::array<uint32_t, 4> counter) {
   uint32_t key[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
   for (int round = 0; round < 10; ++round) {
@@ -196,7 +230,16 @@ Matrix quantize(std::span<const float> values, int64_t rows, int64_t columns, fl
           if (std::fabs(at(r, c)) > largest) largest = std::fabs(at(r, c));
         }
       }
-      const Scale scale = scale_of(largest, tensor_amax, options.format);
+      Scale scale = scale_of(largest, tensor_amax, options.format);
+      if (options.four_over_six) {
+        std::vector<float> elements;
+        for (int64_t r = first_row; r < last_row; ++r) {
+          for (int64_t c = b * block; c < end; ++c) elements.push_back(at(r, c));
+        }
+        const FourOverSix choice = four_over_six(elements, tensor_amax);
+        scale = choice.takes_four() ? Scale{choice.four, choice.encode_four}
+                                    : Scale{choice.six, choice.encode_six};
+      }
       matrix.scales[static_cast<size_t>(row * blocks + b)] = scale.byte;
       for (int64_t c = b * block; c < end; ++c) {
         const uint8_t code = code_of(at(row, c), scale.encode, row, c, options);

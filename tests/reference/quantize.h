@@ -22,6 +22,7 @@ struct Options {
   bool stochastic = false;
   uint64_t seed = 0;
   int copy = 0;  // 1: of the transpose
+  bool four_over_six = false;
 };
 
 // Philox 4x32-10.
@@ -31,6 +32,16 @@ uint16_t dither(const std::array<uint32_t, 4>& words, int i);
 uint16_t dither_e4m3(const std::array<uint32_t, 4>& words, int i);
 uint8_t encode_e2m1_stochastic(float value, uint16_t dither);
 uint8_t encode_e4m3_stochastic(float value, uint16_t dither);
+
+// Four over six: both scales of a block of |x| = values, and the sums of their errors in the units
+// of the numerics contract.
+struct FourOverSix {
+  uint8_t six, four;  // E4M3
+  float encode_six, encode_four;
+  uint64_t error_of_six, error_of_four;
+  bool takes_four() const { return error_of_four < error_of_six; }
+};
+FourOverSix four_over_six(std::span<const float> values, float tensor_amax);
 
 // Byte e, 2^(e - 127): the least that is no less than value >= 0, from 0 to 254.
 uint8_t encode_ue8m0_up(float value);

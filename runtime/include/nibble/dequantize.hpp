@@ -18,6 +18,7 @@ struct DequantizeRequest {
   // NVFP4, MXFP4 or MXFP8. Rows of the MX formats are whole blocks of 32 elements: of 16 and of 32
   // bytes; strides of 0 follow.
   QuantizedFormat format = QuantizedFormat::kNvfp4;
+  BlockScaling scaling = BlockScaling::kLargest;  // that of its quantisation
 };
 
 // Enqueues the conversion on the stream.

@@ -40,6 +40,14 @@ enum class BlockShape : int {
   kSquare = 1,  // 16 x 16, for weights: both copies have the same codes. NVFP4 only
 };
 
+enum class BlockScaling : int {
+  kLargest = 0,  // the largest element of a block becomes 6, that of MXFP8 448
+  // Four over six: 6 or 4, by the smaller sum of squared errors. NVFP4 only. Values are then
+  // code x scale x amax / 1536, not / 2688: dequantize() is told by the same option, a
+  // multiplication by alpha = 1.75 for each such operand.
+  kFourOverSix = 1,
+};
+
 enum class Rounding : int {
   kNearestEven = 0,
   kStochastic = 1,  // by random bits that follow from seed and place alone
@@ -63,6 +71,7 @@ struct QuantizeRequest {
   Copies copies = Copies::kRowWise;
   QuantizedFormat format = QuantizedFormat::kNvfp4;
   BlockShape blocks = BlockShape::kRow;
+  BlockScaling scaling = BlockScaling::kLargest;
   Rounding rounding = Rounding::kNearestEven;
   uint64_t seed = 0;                         // of stochastic rounding
   HadamardTransform transform{};             // of y
