@@ -167,11 +167,12 @@ std::vector<TensorInfo> quantized_tensors(CheckpointFormat format, const TensorI
            modelopt ? std::vector<int64_t>{} : std::vector<int64_t>{1}}};
 }
 
-float tensor_scale(CheckpointFormat format, float amax) {
-  constexpr float kLargest = 2688;  // 6 x 448: the largest code times the largest block scale
+float tensor_scale(CheckpointFormat format, BlockScaling scaling, float amax) {
+  // 6 x 448: the largest code times the largest block scale. Four over six: 6 x 256.
+  const float largest = scaling == BlockScaling::kFourOverSix ? 1536 : 2688;
   if (amax == 0) return 1;
-  if (format == CheckpointFormat::kModelOpt) return amax / kLargest;
-  return std::min(kLargest / amax, std::numeric_limits<float>::max());
+  if (format == CheckpointFormat::kModelOpt) return amax / largest;
+  return std::min(largest / amax, std::numeric_limits<float>::max());
 }
 
 std::string hf_quant_config(const std::string& algorithm, const std::vector<std::string>& ignored) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "nibble/quantize.hpp"
 #include "nibble/status.hpp"
 #include "nibble/types.hpp"
 #include "runtime/cli/safetensors.h"
@@ -52,9 +53,9 @@ std::string fusion_group(std::string_view tensor_name);
 // The three tensors that replace one of shape [rows, columns]: codes, block scales, tensor scale.
 std::vector<TensorInfo> quantized_tensors(CheckpointFormat format, const TensorInfo& original);
 
-// The value of the third: such that the loaders' arithmetic gives code x scale x amax / 2688. An
-// amax of 0 gives 1: every code is zero, and no loader divides by zero.
-float tensor_scale(CheckpointFormat format, float amax);
+// The value of the third: such that the loaders' arithmetic gives code x scale x amax / 2688, four
+// over six / 1536. An amax of 0 gives 1: every code is zero, and no loader divides by zero.
+float tensor_scale(CheckpointFormat format, BlockScaling scaling, float amax);
 
 // What loaders read to find out how a model is quantised, as JSON. `ignored`: modules whose weight
 // is a matrix that was not quantised. `algorithm`: kModelOpt's, "W4A16_NVFP4" or "NVFP4".

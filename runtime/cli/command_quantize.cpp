@@ -30,6 +30,7 @@ struct QuantizeOptions {
   std::string output;
   CheckpointFormat format = CheckpointFormat::kModelOpt;
   std::string algorithm = "W4A16_NVFP4";
+  BlockScaling scaling = BlockScaling::kLargest;
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   std::string config;
@@ -121,7 +122,7 @@ Outcome quantize_checkpoint(const QuantizeOptions& options, Session& session) {
   int64_t total_bytes = 0;
   for (const PlannedTensor& tensor : tensors)
     total_bytes += static_cast<int64_t>(tensor.info->bytes);
-  Quantizer quantizer(*context);
+  Quantizer quantizer(*context, options.scaling);
   const std::vector<std::string> ignored = ignored_modules(tensors);
   QuantizeReport report;
   {
@@ -157,7 +158,7 @@ Outcome quantize(const QuantizeOptions& options, Session& session) {
     return usage(options.output + ": is the input; give another output");
   }
   if (options.input.ends_with(".npy")) {
-    return quantize_array(options.input, options.output, session);
+    return quantize_array(options.input, options.output, options.scaling, session);
   }
   // A folder is what loaders open: an index stands for the one that it lies in.
   constexpr std::string_view kIndexSuffix = ".safetensors.index.json";
@@ -199,6 +200,9 @@ void add_quantize(CLI::App& app, Action* action) {
                    "they are quantised too, by scales that the loader finds itself")
       ->check(CLI::IsMember({"W4A16_NVFP4", "NVFP4"}))
       ->capture_default_str();
+  command->add_flag_callback(
+      "--four-over-six", [options] { options->scaling = BlockScaling::kFourOverSix; },
+      "Scale each block so that its largest element becomes 6 or 4, whichever loses less");
   command
       ->add_option("--include", options->include,
                    "Quantise matrices whose name matches this regular expression, whatever "

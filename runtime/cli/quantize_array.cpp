@@ -99,7 +99,7 @@ Status quantize(const NpyFile& array, const Destination& destination, Quantizer*
   const MatrixInFile matrix{&array.file(), array.data_start(), array.type(), array.rows(),
                             array.columns()};
   NIBBLE_TRY_ASSIGN(result->amax, quantizer->amax(matrix));
-  const float scale = tensor_scale(CheckpointFormat::kModelOpt, result->amax);
+  const float scale = tensor_scale(CheckpointFormat::kModelOpt, quantizer->scaling(), result->amax);
   NIBBLE_TRY_ASSIGN(result->fidelity,
                     quantizer->quantize(matrix, result->amax, scale, destination.write,
                                         [&](int64_t bytes) { progress->advance(bytes); }));
@@ -113,7 +113,8 @@ Status quantize(const NpyFile& array, const Destination& destination, Quantizer*
 
 }  // namespace
 
-Outcome quantize_array(const std::string& input, const std::string& output, Session& session) {
+Outcome quantize_array(const std::string& input, const std::string& output, BlockScaling scaling,
+                       Session& session) {
   const auto start = std::chrono::steady_clock::now();
   const Result<NpyFile> array = NpyFile::open(input);
   if (!array.ok()) return {Exit::kBadInput, array.status()};
@@ -138,7 +139,7 @@ Outcome quantize_array(const std::string& input, const std::string& output, Sess
   const Rows row = rows_of(*array);
   tensors[0].bytes_after =
       static_cast<uint64_t>(array->rows()) * (row.code_bytes + row.blocks) + sizeof(float);
-  Quantizer quantizer(*context);
+  Quantizer quantizer(*context, scaling);
   {
     Progress progress(session.err, session.shows_progress(), 1, static_cast<int64_t>(tensor.bytes));
     progress.start_item(tensor.name);

@@ -138,7 +138,7 @@ Status CheckpointQuantizer::quantize(PlannedTensor* tensor, size_t first_output,
     return writer->write(first_output + 1, first * blocks, rows.scales, count * blocks);
   };
   // What decodes: compressed-tensors' loaders divide by the scale in the file.
-  const float scale = tensor_scale(format_, amax);
+  const float scale = tensor_scale(format_, quantizer_.scaling(), amax);
   const double decoding = format_ == CheckpointFormat::kModelOpt ? scale : 1.0 / scale;
   NIBBLE_TRY_ASSIGN(tensor->fidelity,
                     quantizer_.quantize(source, amax, decoding, sink,

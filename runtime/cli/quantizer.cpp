@@ -79,6 +79,7 @@ Result<Fidelity> Quantizer::quantize(const MatrixInFile& matrix, float amax, dou
     request.y.amax = amax_.address();
     request.y.scale_layout = ScaleLayout::kRowMajor;
     request.amax_given = true;
+    request.scaling = scaling_;
     NIBBLE_TRY(nibble::quantize(context_, request));
     NIBBLE_TRY(context_.copy_to_host(host_codes_.data(), codes_.address(),
                                      rows * code_row_bytes(matrix.columns)));

@@ -122,12 +122,14 @@ TEST(Checkpoint, NamesTheThreeTensors) {
 }
 
 TEST(Checkpoint, TensorScales) {
-  EXPECT_EQ(tensor_scale(CheckpointFormat::kModelOpt, 2688), 1);
-  EXPECT_EQ(tensor_scale(CheckpointFormat::kModelOpt, 5376), 2);
-  EXPECT_EQ(tensor_scale(CheckpointFormat::kCompressedTensors, 5376), 0.5);
-  EXPECT_EQ(tensor_scale(CheckpointFormat::kModelOpt, 0), 1);
-  EXPECT_EQ(tensor_scale(CheckpointFormat::kCompressedTensors, 0), 1);
-  EXPECT_TRUE(std::isfinite(tensor_scale(CheckpointFormat::kCompressedTensors, 1e-44F)));
+  EXPECT_EQ(tensor_scale(CheckpointFormat::kModelOpt, BlockScaling::kLargest, 2688), 1);
+  EXPECT_EQ(tensor_scale(CheckpointFormat::kModelOpt, BlockScaling::kLargest, 5376), 2);
+  EXPECT_EQ(tensor_scale(CheckpointFormat::kCompressedTensors, BlockScaling::kLargest, 5376), 0.5);
+  EXPECT_EQ(tensor_scale(CheckpointFormat::kModelOpt, BlockScaling::kFourOverSix, 3072), 2);
+  EXPECT_EQ(tensor_scale(CheckpointFormat::kModelOpt, BlockScaling::kLargest, 0), 1);
+  EXPECT_EQ(tensor_scale(CheckpointFormat::kCompressedTensors, BlockScaling::kLargest, 0), 1);
+  EXPECT_TRUE(std::isfinite(
+      tensor_scale(CheckpointFormat::kCompressedTensors, BlockScaling::kLargest, 1e-44F)));
 }
 
 TEST(Checkpoint, WritesConfigurationsThatLoadersRead) {

@@ -152,6 +152,29 @@ TEST_F(Quantize, ModelOptCheckpoint) {
   EXPECT_EQ(q, static_cast<float>(largest) / 2688.0F);
 }
 
+TEST_F(Quantize, FourOverSixLosesLess) {
+  const std::string other = folder_.file("four_over_six.safetensors");
+  ASSERT_EQ(run_command({"quantize", input_, "-o", output_, "--quiet"}).exit, 0);
+  const Ran ran = run_command({"quantize", input_, "-o", other, "--four-over-six", "--json"});
+  ASSERT_EQ(ran.exit, 0) << ran.err;
+  const Loaded before = load(input_);
+  const Loaded plain = load(output_);
+  const Loaded chosen = load(other);
+  const nlohmann::json report = ran.json();
+  for (const auto& tensor : report["tensors"]) {
+    if (!tensor["quantized"]) continue;
+    const std::string name = tensor["name"];
+    const std::string module = name.substr(0, name.size() - 7);
+    const float scale = scalar(chosen, module + ".weight_scale_2");
+    EXPECT_FLOAT_EQ(scale, scalar(plain, module + ".weight_scale_2") * 1.75F);
+    const double snr = snr_of(before, chosen, module, ".weight", scale);
+    EXPECT_NEAR(tensor["snr_db"].get<double>(), snr, 1e-6) << name;
+    EXPECT_GT(snr,
+              snr_of(before, plain, module, ".weight", scalar(plain, module + ".weight_scale_2")))
+        << name;
+  }
+}
+
 TEST_F(Quantize, CompressedTensorsDecodesToTheSame) {
   const std::string other = folder_.file("ct.safetensors");
   const std::string config = folder_.file("config.json");
@@ -306,7 +329,7 @@ TEST_F(Quantize, ChunksDoNotShow) {
                             tensor.shape[1]};
   std::vector<std::string> results;
   for (const int64_t chunk_bytes : {int64_t{1} << 20, int64_t{1}, matrix.row_bytes() * 7 + 1}) {
-    Quantizer quantizer(*context, chunk_bytes);
+    Quantizer quantizer(*context, BlockScaling::kLargest, chunk_bytes);
     const auto amax = quantizer.amax(matrix);
     ASSERT_TRUE(amax.ok()) << amax.status().to_string();
     std::string result(reinterpret_cast<const char*>(&amax.value()), sizeof(float));
