@@ -15,6 +15,7 @@ namespace nibble::autotune {
 
 namespace {
 
+constexpr std::string_view kTunable = "amax, quantize, dequantize, hadamard and hadamard_columns";
 constexpr int64_t kGuard = 256;               // bytes; keeps the operands aligned for every access
 constexpr int64_t kPiece = int64_t{8} << 20;  // of what is copied at a time
 constexpr int kMostSets = 4096;
@@ -50,61 +51,92 @@ DevicePointer Workload::Operand::at(int set) const {
   return memory.address() + static_cast<DevicePointer>(set * pitch() + kGuard);
 }
 
+void Workload::add(Content content, int64_t bytes) { operands_.push_back({content, bytes, {}}); }
+
+Matrix Workload::matrix(size_t operand, int set) const {
+  return {operands_[operand].at(set), problem_.type, problem_.rows, problem_.columns, 0};
+}
+
+int64_t Workload::matrix_bytes() const {
+  return problem_.rows * problem_.columns * size_of(problem_.type);
+}
+
+int64_t Workload::codes_bytes() const { return problem_.rows * code_row_bytes(problem_.columns); }
+
+int64_t Workload::scales_bytes() const {
+  return scale_bytes(problem_.rows, problem_.columns, problem_.layout);
+}
+
+void Workload::describe_amax() {
+  add(Content::kElements, matrix_bytes());
+  add(Content::kOutput, sizeof(float));
+  launch_ = [](Workload& self, int set) {
+    return amax(self.context_, {self.matrix(0, set), self.operands_[1].at(set), nullptr});
+  };
+}
+
+void Workload::describe_quantize() {
+  add(Content::kElements, matrix_bytes());
+  add(Content::kAmax, sizeof(float));
+  add(Content::kOutput, codes_bytes());
+  add(Content::kOutput, scales_bytes());
+  launch_ = [](Workload& self, int set) {
+    QuantizeRequest request;
+    request.x = self.matrix(0, set);
+    request.y.amax = self.operands_[1].at(set);
+    request.y.codes = self.operands_[2].at(set);
+    request.y.scales = self.operands_[3].at(set);
+    request.y.scale_layout = self.problem_.layout;
+    request.amax_given = true;
+    return quantize(self.context_, request);
+  };
+}
+
+void Workload::describe_dequantize() {
+  add(Content::kCodes, codes_bytes());
+  add(Content::kScales, scales_bytes());
+  add(Content::kAmax, sizeof(float));
+  add(Content::kOutput, matrix_bytes());
+  launch_ = [](Workload& self, int set) {
+    DequantizeRequest request;
+    request.x.codes = self.operands_[0].at(set);
+    request.x.scales = self.operands_[1].at(set);
+    request.x.amax = self.operands_[2].at(set);
+    request.x.scale_layout = self.problem_.layout;
+    request.y = self.matrix(3, set);
+    return dequantize(self.context_, request);
+  };
+}
+
+void Workload::describe_hadamard(Axis axis) {
+  add(Content::kElements, matrix_bytes());
+  add(Content::kOutput, matrix_bytes());
+  launch_ = [axis](Workload& self, int set) {
+    HadamardRequest request;
+    request.x = self.matrix(0, set);
+    request.y = self.matrix(1, set);
+    request.size = self.problem_.size;
+    request.axis = axis;
+    return hadamard(self.context_, request);
+  };
+}
+
 // The operands of a request, and the request.
 Status Workload::describe() {
   const std::string& family = problem_.family;
-  const int64_t rows = problem_.rows;
-  const int64_t columns = problem_.columns;
-  const DataType type = problem_.type;
-  const ScaleLayout layout = problem_.layout;
-  const int64_t elements = rows * columns * size_of(type);
-  const int64_t codes = rows * code_row_bytes(columns);
-  const int64_t scales = scale_bytes(rows, columns, layout);
-  const auto add = [&](Content content, int64_t bytes) {
-    operands_.push_back({content, bytes, {}});
-  };
-  const auto matrix = [=](DevicePointer data) { return Matrix{data, type, rows, columns, 0}; };
   if (family == "amax") {
-    add(Content::kElements, elements);
-    add(Content::kOutput, sizeof(float));
-    launch_ = [=](Workload& self, int set) {
-      const auto& operand = self.operands_;
-      return amax(self.context_, {matrix(operand[0].at(set)), operand[1].at(set), nullptr});
-    };
+    describe_amax();
   } else if (family == "quantize") {
-    add(Content::kElements, elements);
-    add(Content::kAmax, sizeof(float));
-    add(Content::kOutput, codes);
-    add(Content::kOutput, scales);
-    launch_ = [=](Workload& self, int set) {
-      const auto& operand = self.operands_;
-      QuantizeRequest request;
-      request.x = matrix(operand[0].at(set));
-      request.y.codes = operand[2].at(set);
-      request.y.scales = operand[3].at(set);
-      request.y.amax = operand[1].at(set);
-      request.y.scale_layout = layout;
-      request.amax_given = true;
-      return quantize(self.context_, request);
-    };
+    describe_quantize();
   } else if (family == "dequantize") {
-    add(Content::kCodes, codes);
-    add(Content::kScales, scales);
-    add(Content::kAmax, sizeof(float));
-    add(Content::kOutput, elements);
-    launch_ = [=](Workload& self, int set) {
-      const auto& operand = self.operands_;
-      DequantizeRequest request;
-      request.x.codes = operand[0].at(set);
-      request.x.scales = operand[1].at(set);
-      request.x.amax = operand[2].at(set);
-      request.x.scale_layout = layout;
-      request.y = matrix(operand[3].at(set));
-      return dequantize(self.context_, request);
-    };
+    describe_dequantize();
+  } else if (family == "hadamard") {
+    describe_hadamard(Axis::kRow);
+  } else if (family == "hadamard_columns") {
+    describe_hadamard(Axis::kColumn);
   } else {
     return {Code::kInvalidArgument,
-            "family '" + family + "' cannot be tuned yet: amax, quantize and dequantize can"};
+            "family '" + family + "' cannot be tuned yet: " + std::string(kTunable) + " can"};
   }
   return {};
 }

@@ -11,6 +11,7 @@
 
 #include "autotune/tune.h"
 #include "nibble/context.hpp"
+#include "nibble/hadamard.hpp"
 #include "nibble/types.hpp"
 
 namespace nibble::autotune {
@@ -20,7 +21,8 @@ struct Problem {
   int64_t rows = 0;
   int64_t columns = 0;
   DataType type = DataType::kBf16;              // of the matrix that is not NVFP4
-  ScaleLayout layout = ScaleLayout::kRowMajor;  // not for amax
+  ScaleLayout layout = ScaleLayout::kRowMajor;  // of scales
+  int64_t size = 0;                             // Hadamard: elements of a group; 0: the whole axis
 };
 
 class Workload {
@@ -50,6 +52,15 @@ class Workload {
 
   Workload(const Context& context, const Problem& problem) : context_(context), problem_(problem) {}
   Status describe();
+  void describe_amax();
+  void describe_quantize();
+  void describe_dequantize();
+  void describe_hadamard(Axis axis);
+  void add(Content content, int64_t bytes);
+  Matrix matrix(size_t operand, int set) const;
+  int64_t matrix_bytes() const;
+  int64_t codes_bytes() const;
+  int64_t scales_bytes() const;
   Status allocate(int64_t free_bytes);
   Status fill(const Operand& operand);
   Status poison(uint8_t value);

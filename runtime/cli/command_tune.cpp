@@ -241,7 +241,9 @@ Outcome list_command(Session& session) {
 }
 
 void add_options(CLI::App& command, TuneOptions* options) {
-  command.add_option("--family", options->problem.family, "amax, quantize or dequantize")
+  command
+      .add_option("--family", options->problem.family,
+                  "amax, quantize, dequantize, hadamard or hadamard_columns")
       ->capture_default_str();
   command.add_option("--shape", options->shape, "ROWSxCOLUMNS: shapes near it share the result");
   command.add_option("--type", options->problem.type, "f32, f16 or bf16: the high-precision side")
@@ -253,6 +255,8 @@ void add_options(CLI::App& command, TuneOptions* options) {
       ->transform(CLI::CheckedTransformer(std::map<std::string, ScaleLayout>{
           {"row_major", ScaleLayout::kRowMajor}, {"128x4", ScaleLayout::k128x4}}))
       ->default_str("row_major");
+  command.add_option("--size", options->problem.size,
+                     "Elements of a Hadamard transform (default: the whole row or column)");
   command.add_option("--budget", options->limits.budget, "Time that it may take: 30s, 500ms, 2min")
       ->transform(
           CLI::AsNumberWithUnit(std::map<std::string, double>{{"ms", 1e-3}, {"s", 1}, {"min", 60}}))

@@ -148,6 +148,11 @@ Grid column_grid(const ContextState& context, const KernelSpec& spec,
   return {static_cast<unsigned>(std::min(most, tiles)), 1};
 }
 
+KernelSpec chosen_spec(const ContextState& context, const HadamardRequest& request) {
+  return context.tuning.choose(hadamard_spec(request, *context.device.arch),
+                               {request.x.rows, request.x.columns});
+}
+
 }  // namespace
 
 Status launch_hadamard(const ContextState& context, const Kernel& kernel,
@@ -174,7 +179,7 @@ Status hadamard(Context& context, const HadamardRequest& request) {
     const HadamardRequest problem = with_defaults(request);
     NIBBLE_TRY(check(problem, Pointers::kRequired));
     NIBBLE_TRY_ASSIGN(const Kernel* kernel,
-                      state.pool.get(hadamard_spec(problem, *state.device.arch), problem.stream));
+                      state.pool.get(chosen_spec(state, problem), problem.stream));
     return launch_hadamard(state, *kernel, problem);
   });
 }
@@ -184,7 +189,7 @@ Result<Inspection> inspect(Context& context, const HadamardRequest& request) {
     const HadamardRequest problem = with_defaults(request);
     NIBBLE_TRY(check(problem, Pointers::kOptional));
     ContextState& state = context.state();
-    KernelSpec spec = hadamard_spec(problem, *state.device.arch);
+    KernelSpec spec = chosen_spec(state, problem);
     if (problem.amax == 0) spec.values[kHadamardWrite] = 1;
     return state.pool.inspect(spec);
   });

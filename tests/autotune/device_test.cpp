@@ -66,6 +66,20 @@ TEST(DeviceMachine, CandidatesOfEveryFamilyGiveTheDefaultsBytes) {
   }
 }
 
+TEST(DeviceMachine, CandidatesOfHadamardTransformsGiveTheDefaultsBytes) {
+  const Context context = open(emulator_options());
+  for (const char* family : {"hadamard", "hadamard_columns"}) {
+    Problem problem{family, 64, 512, DataType::kBf16, {}, 16};
+    const auto machine = machine_for(context, problem);
+    const Report report = tuned(*machine, 12);
+    EXPECT_GT(report.outcomes.size(), 3u);
+    for (const Outcome& outcome : report.outcomes) {
+      EXPECT_EQ(outcome.verdict, Verdict::kRight)
+          << family << ' ' << label(outcome.spec) << ": " << outcome.reason;
+    }
+  }
+}
+
 // That a candidate's own kernel runs: each is in the pool's memory once it was launched.
 TEST(DeviceMachine, LaunchesUseTheCandidate) {
   const Context context = open(emulator_options());
@@ -95,7 +109,7 @@ TEST(DeviceMachine, FamiliesThatCannotBeTunedAreNamed) {
   const Context context = open(emulator_options());
   const Status gemm = DeviceMachine::create(context, {"gemm", 64, 64, {}, {}}).status();
   EXPECT_EQ(gemm.code(), Code::kInvalidArgument);
-  EXPECT_NE(gemm.message().find("amax, quantize and dequantize"), std::string::npos);
+  EXPECT_NE(gemm.message().find("amax, quantize, dequantize, hadamard"), std::string::npos);
   const Status none = DeviceMachine::create(context, {"sort", 64, 64, {}, {}}).status();
   EXPECT_EQ(none.code(), Code::kInvalidArgument);
   EXPECT_NE(none.message().find("'sort'"), std::string::npos);
