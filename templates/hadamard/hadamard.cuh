@@ -78,10 +78,10 @@ struct UnitPlace {
     if (G::kLayout.unit == Config::kSize || left >= vector) return vector;
     return static_cast<int>(left);
   }
-  // Bytes from the start of a matrix with such rows to vectors of so many elements.
-  __device__ int64_t offset(int64_t row_stride, int vector, int chunk) const {
-    const int in_unit = (chunk * Config::kThreadsPerGroup + G::thread()) * vector;
-    return (row * row_stride + first + in_unit) * G::kElementBytes;
+  // Bytes from the start of a matrix with such rows to this thread's first vector of so many
+  // elements.
+  __device__ int64_t offset(int64_t row_stride, int vector) const {
+    return (row * row_stride + first + G::thread() * vector) * G::kElementBytes;
   }
 };
 
@@ -90,14 +90,20 @@ struct GroupInput {
   using G = Group<Config>;
   typename G::Vector vector[G::kLayout.chunks];
 
+  // One address for all of a thread's vectors: what is added to it is constant.
   __device__ void load(const UnitPlace<Config>& place, const HadamardParams& params) {
+    constexpr int kStep = Config::kThreadsPerGroup * G::Vector::kBytes;
+    if (place.present()) {
+      const char* const x =
+          static_cast<const char*>(params.x) + place.offset(params.x_row_stride, G::kVector);
 #pragma unroll
-    for (int c = 0; c < G::kLayout.chunks; ++c) {
-      if (place.present()) {
-        const char* const x =
-            static_cast<const char*>(params.x) + place.offset(params.x_row_stride, G::kVector, c);
-        vector[c].template load<Config::kVectorBytes, false>(x, place.count(G::kVector));
-      } else {
+      for (int c = 0; c < G::kLayout.chunks; ++c) {
+        vector[c].template load<Config::kVectorBytes, false>(x + c * kStep,
+                                                             place.count(G::kVector));
+      }
+    } else {
+#pragma unroll
+      for (int c = 0; c < G::kLayout.chunks; ++c) {
 #pragma unroll
         for (uint32_t& word : vector[c].word) word = 0;
       }
@@ -112,6 +118,9 @@ __device__ void store_unit(float (&t)[Group<Config>::kLayout.elements],
   using G = Group<Config>;
   constexpr bool kFlips = Config::kSigns != 0 && Config::kInverse != 0;
   constexpr int kOut = G::kOutVector;
+  constexpr int kStep = Config::kThreadsPerGroup * G::OutVector::kBytes;
+  if (!place.present()) return;
+  char* const y = static_cast<char*>(params.y) + place.offset(params.y_row_stride, kOut);
 #pragma unroll
   for (int c = 0; c < G::kLayout.out_chunks; ++c) {
     uint32_t signs = 0;
@@ -127,10 +136,7 @@ __device__ void store_unit(float (&t)[Group<Config>::kLayout.elements],
     }
     typename G::OutVector out;
     out.set(t + c * kOut);
-    if (place.present()) {
-      char* const y = static_cast<char*>(params.y) + place.offset(params.y_row_stride, kOut, c);
-      out.template store<G::kOutVectorBytes>(y, place.count(kOut));
-    }
+    out.template store<G::kOutVectorBytes>(y + c * kStep, place.count(kOut));
   }
 }
 
@@ -180,7 +186,7 @@ __device__ void hadamard(const HadamardParams& params) {
       const Place next(first + gridDim.x * static_cast<int64_t>(G::kGroupsPerTile), units, params);
       if (next.present() && G::thread() == 0) {
         ptx::cp_async_bulk_prefetch_l2_global(
-            static_cast<const char*>(params.x) + next.offset(params.x_row_stride, 0, 0),
+            static_cast<const char*>(params.x) + next.offset(params.x_row_stride, 0),
             G::kLayout.unit * G::kElementBytes);
       }
     }
