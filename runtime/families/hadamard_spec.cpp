@@ -30,6 +30,7 @@ constexpr int kGroupThreadChoices[] = {16, 1, 2, 4, 8, 32, 64, 128, 256, 512, 10
 constexpr int kGroupChoices[] = {1, 2, 4};
 constexpr int kNarrowChoices[] = {0, 1, 2};
 constexpr int kPassChoices[] = {0, 1, 2, 3, 4, 5, 7};
+constexpr int kAheadChoices[] = {0, 1, 2};
 constexpr int kRowChoices[] = {16, 1, 2, 4, 8, 32};
 
 constexpr size_t kSizes = [] {
@@ -88,9 +89,10 @@ constexpr std::array<Constant, kHadamardConstants> kRowConstants = [] {
       Origin::kTuned, kNarrowChoices, {}};
   all[kHadamardAhead] = {"kAhead",
                          "ahead",
-                         "1: as many thread blocks as fit, each asking for its next tile early",
+                         "as many thread blocks as fit, each asking for its next tile early: 1 to "
+                         "the L2 cache, 2 to shared memory",
                          Origin::kTuned,
-                         kFlags,
+                         kAheadChoices,
                          {}};
   return all;
 }();
@@ -113,10 +115,33 @@ bool registers_suffice(int elements, int threads) {
   return elements + 48 <= (threads == 32 ? 144 : std::min(255, 65536 / threads));
 }
 
-int row_shared_bytes(const KernelSpec& spec) {
+// Of so many passes: what the transforms of a thread block take, and its next tile.
+int shared_bytes(const KernelSpec& spec, int passes) {
   const auto& v = spec.values;
+  const int next = v[kHadamardAhead] == 2 ? v[kHadamardSize] * element_bytes(spec) : 0;
   return v[kHadamardThreads] / v[kHadamardThreadsPerGroup] *
-         hadamard_shared_bytes(v[kHadamardSize], v[kHadamardPasses]);
+         (hadamard_shared_bytes(v[kHadamardSize], passes) + next);
+}
+
+int row_shared_bytes(const KernelSpec& spec) {
+  return shared_bytes(spec, spec.values[kHadamardPasses]);
+}
+
+// What a kernel has beside that: a barrier, a maximum of each warp.
+constexpr int kStaticShared = 8 + 4 * 32;
+
+bool shared_suffices(const KernelSpec& spec, int passes) {
+  return shared_bytes(spec, passes) + kStaticShared <= spec.arch->shared_per_block;
+}
+
+bool ahead_legal(const KernelSpec& spec) {
+  const auto& v = spec.values;
+  if (v[kHadamardAhead] == 0) return true;
+  // Bulk copies are of multiples of 16 bytes. Beside a base the kernel has no registers for where
+  // the prefetch begins.
+  if (v[kHadamardPasses] == 0 || v[kHadamardVectorBytes] < 16) return false;
+  return v[kHadamardAhead] == 2 ||
+         (hadamard_base(v[kHadamardSize]) == 1 && v[kHadamardThreads] <= 512);
 }
 
 bool outputs_legal(const KernelSpec& spec) {
@@ -135,25 +160,18 @@ bool row_legal(const KernelSpec& spec) {
   if (with_shared && groups != 1) return false;
   const HadamardLayout layout = hadamard_layout(hadamard_tiling(spec));
   const int elements = layout.elements;
-  // The bulk prefetch takes multiples of 16 bytes; beside a base there are no registers for it.
-  if (v[kHadamardAhead] != 0 &&
-      (!with_shared || v[kHadamardVectorBytes] < 16 || layout.base > 1 || threads > 512)) {
-    return false;
-  }
+  if (!ahead_legal(spec)) return false;
   if (layout.base > 1 && v[kHadamardNarrow] > 1) return false;  // too many registers
   // ptxas spills a little for the sake of a third thread block of 128.
   if (layout.base > 1 && elements >= 64 && v[kHadamardSigns] == 2 && threads == 128) return false;
   // Several passes only where one does not fit shared memory.
-  if (v[kHadamardPasses] > 1 &&
-      hadamard_shared_bytes(v[kHadamardSize], 1) <= spec.arch->shared_per_block) {
-    return false;
-  }
+  if (v[kHadamardPasses] > 1 && shared_suffices(spec, 1)) return false;
   // A base's products are summed beside its inputs.
   const int sums = layout.base > 1 ? layout.base : 0;
   const int loaded = groups > 1 ? elements * groups * element_bytes(spec) / 4 : 0;
   return registers_suffice(elements + sums + loaded, threads) &&
          elements * groups <= 64 * (groups == 1 ? 2 : 1) &&
-         row_shared_bytes(spec) <= spec.arch->shared_per_block;
+         shared_suffices(spec, v[kHadamardPasses]);
 }
 
 bool column_legal(const KernelSpec& spec) {

@@ -98,36 +98,42 @@ struct Exchange {
     constexpr int kStep = kOut < 4 ? kOut : 4;
     constexpr int kChunks = kLayout.slice / kOut;
     const int high = (thread & ((1 << kNarrow) - 1)) * kOut;  // place in a vector
-    const int low_thread = thread >> kNarrow;
+    // What the thread's number decides is apart from what is constant: no bit is of both, and the
+    // swizzle of a number is that of its bits.
+    const uint32_t base = shared + (high >> 2) * (kThreads * 16) + (high & 3) * 4;
+    const uint32_t other = ((thread >> kNarrow) ^ swizzle(high >> 2)) * 16;
 #pragma unroll
     for (int chunk = 0; chunk < kChunks; ++chunk) {
-      const int of_thread = (chunk & ((1 << kNarrow) - 1)) << (kBits - kNarrow) | low_thread;
+      const int of_thread = (chunk & ((1 << kNarrow) - 1)) << (kBits - kNarrow);
 #pragma unroll
       for (int i = 0; i < kOut; i += kStep) {
-        const int w = (chunk >> kNarrow) * kLayout.vector + high + i;
-        load_shared<kStep>(at(w >> 2, of_thread) + (w & 3) * 4, t + chunk * kOut + i);
+        const int w = (chunk >> kNarrow) * kLayout.vector + i;
+        const int offset = (w >> 2) * (kThreads * 16) + of_thread * 16 + (w & 3) * 4;
+        load_shared<kStep>(base + (other ^ swizzle(w >> 2) * 16) + offset, t + chunk * kOut + i);
       }
     }
   }
 };
 
 // Over the shared_bits of the thread's number, lowest first. All threads of the thread block take
-// part; before the next call they must have met. t is then as the narrower vectors say.
-template <class Config>
+// part; before the next call they must have met if kNarrow is not 0, for then a thread gets what
+// others put. t is then as the narrower vectors say. Calls `begun` once all have come here.
+template <class Config, class Begun>
 __device__ void shared_butterflies(float (&t)[Config::kLayout.elements], uint32_t shared,
-                                   int thread) {
+                                   int thread, const Begun& begun) {
   using E = Exchange<Config>;
   constexpr int kSlice = Config::kLayout.slice;
   constexpr int kAtATime = Config::kLayout.slices / Config::kPasses;
 #pragma unroll
   for (int pass = 0; pass < Config::kPasses; ++pass) {
     float* const from = t + pass * kAtATime * kSlice;
-    if (pass > 0) __syncthreads();
+    if (pass > 0 && Config::kNarrow > 0) __syncthreads();
 #pragma unroll
     for (int s = 0; s < kAtATime; ++s) {
       E{shared + s * E::kSliceBytes, thread}.put(from + s * kSlice);
     }
     __syncthreads();
+    if (pass == 0) begun();
 #pragma unroll
     for (int s = 0; s < kAtATime; ++s) E{shared + s * E::kSliceBytes, thread}.work();
     __syncthreads();
