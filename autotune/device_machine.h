@@ -20,7 +20,7 @@ class DeviceMachine final : public Machine {
 
   const KernelSpec& chosen() const { return default_; }  // by the family
   int64_t bytes() const { return workload_.bytes(); }    // that a launch reads and writes
-  int sets() const { return workload_.sets(); }
+  int64_t sets() const { return workload_.sets(); }
   cache::TuningRecord record(const KernelSpec& spec) const { return trial_->record(spec); }
 
   size_t parallel() const override;

@@ -58,8 +58,9 @@ class Tuner {
  private:
   Outcome& standard() { return report_.outcomes.front(); }
 
-  // Notes that the share of the budget is used up.
+  // Notes that the share of the budget is used up, or that it is to stop.
   bool late(double share) {
+    if (limits_.stop && limits_.stop()) return report_.stopped = true;
     const bool is_late = machine_.now() - start_ > share * limits_.budget;
     report_.out_of_time = report_.out_of_time || is_late;
     return is_late;

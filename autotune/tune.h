@@ -39,6 +39,8 @@ struct Limits {
   double budget = 30;        // seconds, of the machine's clock; a step that has begun is ended
   int rounds = 20;           // samples of a candidate that is never dropped
   double least_gain = 0.02;  // over the default, for another to be chosen
+  // True: no more candidates and rounds, as if the budget were used up. Null: never.
+  std::function<bool()> stop;
 };
 
 enum class Verdict {
@@ -66,6 +68,7 @@ struct Report {
   size_t chosen = 0;              // 0: the default
   bool timed = false;             // whether the choice rests on times, and may be recorded
   bool out_of_time = false;       // whether the budget cut something off
+  bool stopped = false;           // whether Limits::stop did
 };
 
 // 0 to 1, and what is being done.

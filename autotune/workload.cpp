@@ -6,19 +6,15 @@
 #include <cstring>
 #include <random>
 
-#include "nibble/amax.hpp"
-#include "nibble/dequantize.hpp"
-#include "nibble/quantize.hpp"
 #include "runtime/result.h"
 
 namespace nibble::autotune {
 
 namespace {
 
-constexpr std::string_view kTunable = "amax, quantize, dequantize, hadamard and hadamard_columns";
 constexpr int64_t kGuard = 256;               // bytes; keeps the operands aligned for every access
 constexpr int64_t kPiece = int64_t{8} << 20;  // of what is copied at a time
-constexpr int kMostSets = 4096;
+constexpr int64_t kMostSets = 4096;
 constexpr float kAmax = 2;  // no element below is as large
 
 int64_t round_up(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -47,98 +43,19 @@ uint32_t random_scales(uint32_t word) { return (word & 0x3f3f3f3fu) + 0x20202020
 
 int64_t Workload::Operand::pitch() const { return round_up(bytes, kGuard) + 2 * kGuard; }
 
-DevicePointer Workload::Operand::at(int set) const {
+DevicePointer Workload::Operand::at(int64_t set) const {
   return memory.address() + static_cast<DevicePointer>(set * pitch() + kGuard);
 }
 
-void Workload::add(Content content, int64_t bytes) { operands_.push_back({content, bytes, {}}); }
-
-Matrix Workload::matrix(size_t operand, int set) const {
-  return {operands_[operand].at(set), problem_.type, problem_.rows, problem_.columns, 0};
+Workload::Workload(const Context& context, DataType type, const RequestPlan& plan)
+    : context_(context), type_(type), launch_(plan.launch) {
+  for (const auto& [content, bytes] : plan.operands) operands_.push_back({content, bytes, {}});
 }
 
-int64_t Workload::matrix_bytes() const {
-  return problem_.rows * problem_.columns * size_of(problem_.type);
-}
-
-int64_t Workload::codes_bytes() const { return problem_.rows * code_row_bytes(problem_.columns); }
-
-int64_t Workload::scales_bytes() const {
-  return scale_bytes(problem_.rows, problem_.columns, problem_.layout);
-}
-
-void Workload::describe_amax() {
-  add(Content::kElements, matrix_bytes());
-  add(Content::kOutput, sizeof(float));
-  launch_ = [](Workload& self, int set) {
-    return amax(self.context_, {self.matrix(0, set), self.operands_[1].at(set), nullptr});
-  };
-}
-
-void Workload::describe_quantize() {
-  add(Content::kElements, matrix_bytes());
-  add(Content::kAmax, sizeof(float));
-  add(Content::kOutput, codes_bytes());
-  add(Content::kOutput, scales_bytes());
-  launch_ = [](Workload& self, int set) {
-    QuantizeRequest request;
-    request.x = self.matrix(0, set);
-    request.y.amax = self.operands_[1].at(set);
-    request.y.codes = self.operands_[2].at(set);
-    request.y.scales = self.operands_[3].at(set);
-    request.y.scale_layout = self.problem_.layout;
-    request.amax_given = true;
-    return quantize(self.context_, request);
-  };
-}
-
-void Workload::describe_dequantize() {
-  add(Content::kCodes, codes_bytes());
-  add(Content::kScales, scales_bytes());
-  add(Content::kAmax, sizeof(float));
-  add(Content::kOutput, matrix_bytes());
-  launch_ = [](Workload& self, int set) {
-    DequantizeRequest request;
-    request.x.codes = self.operands_[0].at(set);
-    request.x.scales = self.operands_[1].at(set);
-    request.x.amax = self.operands_[2].at(set);
-    request.x.scale_layout = self.problem_.layout;
-    request.y = self.matrix(3, set);
-    return dequantize(self.context_, request);
-  };
-}
-
-void Workload::describe_hadamard(Axis axis) {
-  add(Content::kElements, matrix_bytes());
-  add(Content::kOutput, matrix_bytes());
-  launch_ = [axis](Workload& self, int set) {
-    HadamardRequest request;
-    request.x = self.matrix(0, set);
-    request.y = self.matrix(1, set);
-    request.size = self.problem_.size;
-    request.axis = axis;
-    return hadamard(self.context_, request);
-  };
-}
-
-// The operands of a request, and the request.
-Status Workload::describe() {
-  const std::string& family = problem_.family;
-  if (family == "amax") {
-    describe_amax();
-  } else if (family == "quantize") {
-    describe_quantize();
-  } else if (family == "dequantize") {
-    describe_dequantize();
-  } else if (family == "hadamard") {
-    describe_hadamard(Axis::kRow);
-  } else if (family == "hadamard_columns") {
-    describe_hadamard(Axis::kColumn);
-  } else {
-    return {Code::kInvalidArgument,
-            "family '" + family + "' cannot be tuned yet: " + std::string(kTunable) + " can"};
-  }
-  return {};
+Status Workload::launch(int64_t set) {
+  Addresses addresses{};
+  for (size_t i = 0; i < operands_.size(); ++i) addresses[i] = operands_[i].at(set % sets_);
+  return launch_(context_, addresses);
 }
 
 Status Workload::allocate(int64_t free_bytes) {
@@ -151,8 +68,8 @@ Status Workload::allocate(int64_t free_bytes) {
   if (!device.emulated) {
     // What lies between two uses of a set, thrice the cache.
     const int64_t wanted = 3 * device.l2_bytes / bytes_ + 2;
-    const int64_t most = std::min<int64_t>(kMostSets, free_bytes / 2 / pitch);
-    sets_ = static_cast<int>(std::max<int64_t>(2, std::min(wanted, most)));
+    const int64_t most = std::min(kMostSets, free_bytes / 2 / pitch);
+    sets_ = std::max<int64_t>(2, std::min(wanted, most));
   }
   for (Operand& operand : operands_) {
     NIBBLE_TRY_ASSIGN(operand.memory, context_.allocate(operand.pitch() * sets_));
@@ -168,11 +85,11 @@ Status Workload::fill(const Operand& operand) {
       static_cast<size_t>(std::min(kPiece, round_up(operand.bytes, 4)) / 4));
   for (uint32_t& word : pattern) {
     word = static_cast<uint32_t>(random());
-    if (operand.content == Content::kElements) word = random_elements(word, problem_.type);
+    if (operand.content == Content::kElements) word = random_elements(word, type_);
     if (operand.content == Content::kScales) word = random_scales(word);
     if (operand.content == Content::kAmax) std::memcpy(&word, &kAmax, sizeof word);
   }
-  for (int set = 0; set < sets_; ++set) {
+  for (int64_t set = 0; set < sets_; ++set) {
     for (int64_t done = 0; done < operand.bytes; done += kPiece) {
       NIBBLE_TRY(context_.copy_to_device(operand.at(set) + static_cast<DevicePointer>(done),
                                          pattern.data(), std::min(kPiece, operand.bytes - done)));
@@ -183,8 +100,8 @@ Status Workload::fill(const Operand& operand) {
 
 Result<Workload> Workload::create(const Context& context, const Problem& problem,
                                   int64_t free_bytes) {
-  Workload workload(context, problem);
-  NIBBLE_TRY(workload.describe());
+  NIBBLE_TRY_ASSIGN(const RequestPlan plan, plan_request(problem));
+  Workload workload(context, problem.type, plan);
   NIBBLE_TRY(workload.allocate(free_bytes));
   return workload;
 }

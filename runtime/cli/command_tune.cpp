@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // nibble tune: measures configurations of a kernel and records the fastest; lists what is recorded.
 #include <CLI/CLI.hpp>
+#include <atomic>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <map>
@@ -15,6 +18,7 @@
 #include "runtime/cli/application.h"
 #include "runtime/cli/progress.h"
 #include "runtime/cli/table.h"
+#include "runtime/cli/tune_report.h"
 
 namespace nibble::cli {
 namespace {
@@ -26,17 +30,33 @@ constexpr int64_t kProgressSteps = 1000;
 
 struct TuneOptions {
   autotune::Problem problem;
-  std::string shape;
-  autotune::Limits limits;
+  std::vector<std::string> shapes;
+  autotune::Limits limits;  // of all shapes together
   size_t candidates = 64;
   uint64_t seed = 0;
+  bool again = false;
 };
 
-std::string fixed(double value, int decimals) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", decimals, value);
-  return text;
-}
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
+
+// While it lives, the first SIGINT asks the tuner to come to an end; the next one kills.
+class InterruptGuard {
+ public:
+  InterruptGuard() {
+    interrupted = false;
+    struct sigaction action = {};
+    action.sa_handler = [](int) { interrupted = true; };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    ::sigaction(SIGINT, &action, &before_);
+  }
+  ~InterruptGuard() { ::sigaction(SIGINT, &before_, nullptr); }
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+ private:
+  struct sigaction before_ = {};
+};
 
 std::string now_text() {
   const std::time_t now = std::time(nullptr);
@@ -71,62 +91,20 @@ cache::TuningRecord record_of(const DeviceMachine& machine, const autotune::Repo
   return record;
 }
 
-std::string verdict_of(const autotune::Report& report, size_t i) {
-  const autotune::Outcome& outcome = report.outcomes[i];
-  std::string text(verdict_text(outcome.verdict));
-  if (i == 0) text += ", the default";
-  return outcome.reason.empty() ? text : text + ": " + outcome.reason;
-}
+struct RecordPlace {
+  std::string directory;  // empty: there is none
+  std::string why_not;    // nothing is recorded there
+};
 
-void print_outcomes(const autotune::Report& report, int64_t bytes, std::ostream& out) {
-  Table table({{"configuration"},
-               {"us", true},
-               {"noise", true},
-               {"GB/s", true},
-               {"speed", true},
-               {"samples", true},
-               {"verdict"}});
-  std::vector<size_t> order;
-  for (size_t i = 0; i < report.outcomes.size(); ++i) order.push_back(i);
-  // The fastest first; after them what has no time.
-  const auto key = [&](size_t i) {
-    const double median = report.outcomes[i].median();
-    return median > 0 ? median : 1e9;
-  };
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return key(a) < key(b); });
-  const double standard = report.outcomes.front().median();
-  for (const size_t i : order) {
-    const autotune::Outcome& outcome = report.outcomes[i];
-    const double median = outcome.median();
-    std::vector<std::string> cells{config_text(outcome.spec), "-", "-", "-", "-", "-",
-                                   verdict_of(report, i)};
-    if (median > 0) {
-      cells[1] = fixed(median * 1e6, 2);
-      cells[2] = fixed(outcome.noise() * 100, 2) + " %";
-      cells[3] = fixed(static_cast<double>(bytes) / median * 1e-9, 0);
-      cells[4] = fixed(standard / median, 3);
-      cells[5] = std::to_string(outcome.seconds.size());
-    }
-    table.add(std::move(cells));
-  }
-  table.print(out);
-}
-
-Json outcomes_json(const autotune::Report& report) {
-  Json list = Json::array();
-  for (const autotune::Outcome& outcome : report.outcomes) {
-    list.push_back({{"config", config_text(outcome.spec)},
-                    {"verdict", verdict_text(outcome.verdict)},
-                    {"reason", outcome.reason},
-                    {"microseconds", outcome.median() * 1e6},
-                    {"noise", outcome.noise()},
-                    {"samples", outcome.seconds.size()}});
-  }
-  return list;
+RecordPlace record_place(const Context& context, const Options& options) {
+  RecordPlace place{context.cache_directory(), {}};
+  if (options.cache_mode == "readonly") place.why_not = "the cache is read-only";
+  if (place.directory.empty()) place.why_not = "there is no cache directory";
+  return place;
 }
 
 // What became of the choice, in a sentence; where recording failed, also a failure.
-Outcome conclude(const Context& context, const DeviceMachine& machine,
+Outcome conclude(const RecordPlace& place, const DeviceMachine& machine,
                  const autotune::Report& report, std::string* sentence) {
   const cache::TuningRecord record = record_of(machine, report);
   if (!machine.has_times()) {
@@ -137,72 +115,135 @@ Outcome conclude(const Context& context, const DeviceMachine& machine,
     return {};
   }
   if (!report.timed) {
-    *sentence =
-        "nothing is recorded: the budget was too small to time the default (" + record.config + ")";
+    *sentence = "nothing is recorded: there was too little time for the default (" + record.config +
+                "). What was compiled is kept";
     return {};
   }
-  const std::string directory = context.cache_directory();
   *sentence = record.problem + ": " + record.config + ", " +
               fixed(record.default_microseconds / record.microseconds, 3) +
               " times as fast as the default";
-  if (directory.empty()) {
-    *sentence += "; not recorded, for there is no cache directory";
+  if (!place.why_not.empty()) {
+    *sentence += "; not recorded, for " + place.why_not;
     return {};
   }
-  if (const auto problem = cache::record_tuning(directory, {record})) {
-    return {Exit::kFailed, Status(Code::kIoError, directory + ": " + *problem)};
+  if (const auto problem = cache::record_tuning(place.directory, {record})) {
+    return {Exit::kFailed, Status(Code::kIoError, place.directory + ": " + *problem)};
   }
-  *sentence += "; recorded in " + directory + "/" + cache::kTuningFolder + "/" + cache::kTuningFile;
+  *sentence +=
+      "; recorded in " + place.directory + "/" + cache::kTuningFolder + "/" + cache::kTuningFile;
   return {};
 }
 
 Result<autotune::Report> run_tuner(DeviceMachine& machine, const TuneOptions& options,
-                                   Session& session) {
+                                   const autotune::Limits& limits, Session& session) {
   const auto specs = autotune::candidates(machine.chosen(), options.candidates, options.seed);
   Progress bar(session.err, session.shows_progress(), 1, kProgressSteps, Progress::Unit::kSteps);
   int64_t shown = 0;
-  return autotune::tune(machine, specs, options.limits,
-                        [&](double done, const std::string& config) {
-                          const auto step = static_cast<int64_t>(done * kProgressSteps);
-                          bar.name_item(config);
-                          bar.advance(step - shown);
-                          shown = step;
-                        });
+  return autotune::tune(machine, specs, limits, [&](double done, const std::string& config) {
+    const auto step = static_cast<int64_t>(done * kProgressSteps);
+    bar.name_item(config);
+    bar.advance(step - shown);
+    shown = step;
+  });
 }
 
-Outcome tune_command(TuneOptions options, Session& session) {
-  if (!parse_shape(options.shape, &options.problem)) {
-    return {Exit::kUsage, Status(Code::kInvalidArgument, "--shape " + options.shape +
-                                                             ": must be ROWSxCOLUMNS, each from 1 "
-                                                             "to 2147483647")};
+// The record that the table has for the machine's problem, of the templates in use.
+std::optional<cache::TuningRecord> known_record(const std::string& directory,
+                                                const DeviceMachine& machine) {
+  const cache::TuningRecord wanted = machine.record(machine.chosen());
+  for (const cache::TuningRecord& one : cache::read_tuning_table(directory).table.records) {
+    if (one.gpu == wanted.gpu && one.problem == wanted.problem &&
+        one.templates == wanted.templates) {
+      return one;
+    }
+  }
+  return std::nullopt;
+}
+
+Json report_json(const DeviceMachine& machine, const autotune::Report& report) {
+  const cache::TuningRecord record = record_of(machine, report);
+  return {{"gpu", record.gpu},
+          {"problem", record.problem},
+          {"templates", record.templates},
+          {"config", record.config},
+          {"timed", report.timed},
+          {"out_of_time", report.out_of_time},
+          {"interrupted", report.stopped},
+          {"bytes", machine.bytes()},
+          {"buffer_sets", machine.sets()},
+          {"candidates", outcomes_json(report)}};
+}
+
+// Tunes one shape within `budget` seconds.
+Outcome tune_shape(const Context& context, const RecordPlace& place,
+                   const autotune::Problem& problem, double budget, const TuneOptions& options,
+                   Session& session) {
+  auto made = DeviceMachine::create(context, problem);
+  if (!made.ok()) return failure(made.status());
+  DeviceMachine& machine = **made;
+  if (!options.again && !place.directory.empty()) {
+    if (const auto known = known_record(place.directory, machine)) {
+      if (session.json) {
+        print({{"problem", known->problem}, {"config", known->config}, {"known", true}}, session);
+      } else {
+        session.out << known->problem << ": known, " << known->config
+                    << " (--again measures anew)\n";
+      }
+      return {};
+    }
+  }
+  autotune::Limits limits = options.limits;
+  limits.budget = budget;
+  limits.stop = [] { return interrupted.load(); };
+  const Result<autotune::Report> report = run_tuner(machine, options, limits, session);
+  if (!report.ok()) return failure(report.status(), Exit::kFailed);
+  std::string sentence;
+  Outcome outcome = conclude(place, machine, *report, &sentence);
+  if (session.json) {
+    print(report_json(machine, *report), session);
+    return outcome;
+  }
+  if (!session.quiet) print_outcomes(*report, machine.bytes(), session.out);
+  if (report->stopped) session.out << "interrupted\n";
+  if (report->out_of_time) session.out << "the budget of time ended before the work did\n";
+  if (!sentence.empty() && outcome.status.ok()) session.out << sentence << '\n';
+  return outcome;
+}
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Shape after shape, each recorded before the next one begins: what an interrupted run has found
+// is known to the next.
+Outcome tune_command(const TuneOptions& options, Session& session) {
+  if (options.shapes.empty()) {
+    return {Exit::kUsage, Status(Code::kInvalidArgument, "--shape ROWSxCOLUMNS is missing")};
+  }
+  std::vector<autotune::Problem> problems(options.shapes.size(), options.problem);
+  for (size_t i = 0; i < problems.size(); ++i) {
+    if (!parse_shape(options.shapes[i], &problems[i])) {
+      return {Exit::kUsage,
+              Status(Code::kInvalidArgument, "--shape " + options.shapes[i] +
+                                                 ": must be ROWSxCOLUMNS, each from 1 to "
+                                                 "2147483647")};
+    }
   }
   Options library = session.library_options();
   library.tuning = "off";  // it is the families' own choice that is to be beaten
   Result<Context> context = Context::create(library);
   if (!context.ok()) return failure(context.status());
-  auto machine = DeviceMachine::create(*context, options.problem);
-  if (!machine.ok()) return failure(machine.status());
-  const Result<autotune::Report> report = run_tuner(**machine, options, session);
-  if (!report.ok()) return failure(report.status(), Exit::kFailed);
-  std::string sentence;
-  Outcome outcome = conclude(*context, **machine, *report, &sentence);
-  if (session.json) {
-    const cache::TuningRecord record = record_of(**machine, *report);
-    print({{"gpu", record.gpu},
-           {"problem", record.problem},
-           {"config", record.config},
-           {"timed", report->timed},
-           {"out_of_time", report->out_of_time},
-           {"bytes", (*machine)->bytes()},
-           {"buffer_sets", (*machine)->sets()},
-           {"candidates", outcomes_json(*report)}},
-          session);
-    return outcome;
+  const RecordPlace place = record_place(*context, library);
+  const InterruptGuard guard;
+  const double end = now() + options.limits.budget;
+  for (size_t i = 0; i < problems.size() && !interrupted; ++i) {
+    // What a shape does not use up is for the others.
+    const double budget = std::max(1e-3, end - now()) / static_cast<double>(problems.size() - i);
+    Outcome outcome = tune_shape(*context, place, problems[i], budget, options, session);
+    if (!outcome.status.ok()) return outcome;
   }
-  if (!session.quiet) print_outcomes(*report, (*machine)->bytes(), session.out);
-  if (report->out_of_time) session.out << "the budget of time ended before the work did\n";
-  if (!sentence.empty() && outcome.status.ok()) session.out << sentence << '\n';
-  return outcome;
+  if (!interrupted) return {};
+  return {Exit::kFailed, Status(Code::kInternal, "interrupted")};
 }
 
 Outcome list_command(Session& session) {
@@ -240,24 +281,56 @@ Outcome list_command(Session& session) {
   return {};
 }
 
-void add_options(CLI::App& command, TuneOptions* options) {
+template <class Value>
+void add_choice(CLI::App& command, const std::string& name, Value* value,
+                const std::map<std::string, Value>& choices, const std::string& standard,
+                const std::string& meaning) {
+  command.add_option(name, *value, meaning)
+      ->transform(CLI::CheckedTransformer(choices))
+      ->default_str(standard);
+}
+
+void add_problem_options(CLI::App& command, autotune::Problem* problem) {
   command
-      .add_option("--family", options->problem.family,
-                  "amax, quantize, dequantize, hadamard or hadamard_columns")
+      .add_option("--family", problem->family,
+                  "amax, amax_rows, quantize, dequantize, hadamard, hadamard_columns, scale_layout")
       ->capture_default_str();
-  command.add_option("--shape", options->shape, "ROWSxCOLUMNS: shapes near it share the result");
-  command.add_option("--type", options->problem.type, "f32, f16 or bf16: the high-precision side")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, DataType>{
-          {"f32", DataType::kF32}, {"f16", DataType::kF16}, {"bf16", DataType::kBf16}}))
-      ->default_str("bf16");
-  command
-      .add_option("--layout", options->problem.layout, "row_major or 128x4: where the scales lie")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, ScaleLayout>{
-          {"row_major", ScaleLayout::kRowMajor}, {"128x4", ScaleLayout::k128x4}}))
-      ->default_str("row_major");
-  command.add_option("--size", options->problem.size,
+  add_choice<DataType>(
+      command, "--type", &problem->type,
+      {{"f32", DataType::kF32}, {"f16", DataType::kF16}, {"bf16", DataType::kBf16}}, "bf16",
+      "f32, f16 or bf16: the high-precision side");
+  add_choice<ScaleLayout>(
+      command, "--layout", &problem->layout,
+      {{"row_major", ScaleLayout::kRowMajor}, {"128x4", ScaleLayout::k128x4}}, "row_major",
+      "row_major or 128x4: where the scales lie; scale_layout: the one it makes");
+  command.add_option("--size", problem->size,
                      "Elements of a Hadamard transform (default: the whole row or column)");
-  command.add_option("--budget", options->limits.budget, "Time that it may take: 30s, 500ms, 2min")
+  add_choice<QuantizedFormat>(command, "--format", &problem->format,
+                              {{"nvfp4", QuantizedFormat::kNvfp4},
+                               {"mxfp4", QuantizedFormat::kMxfp4},
+                               {"mxfp8", QuantizedFormat::kMxfp8}},
+                              "nvfp4", "nvfp4, mxfp4 or mxfp8: the quantised side");
+  add_choice<Copies>(
+      command, "--copies", &problem->copies,
+      {{"rows", Copies::kRowWise}, {"transposed", Copies::kTransposed}, {"both", Copies::kBoth}},
+      "rows", "rows, transposed or both: what quantize makes");
+  add_choice<BlockShape>(command, "--blocks", &problem->blocks,
+                         {{"row", BlockShape::kRow}, {"square", BlockShape::kSquare}}, "row",
+                         "row or square: the blocks of quantize");
+  add_choice<Rounding>(command, "--rounding", &problem->rounding,
+                       {{"nearest", Rounding::kNearestEven}, {"stochastic", Rounding::kStochastic}},
+                       "nearest", "nearest or stochastic: how quantize rounds");
+  command.add_flag("--transform", problem->transform,
+                   "quantize after a random Hadamard transform of its last copy");
+}
+
+void add_options(CLI::App& command, TuneOptions* options) {
+  add_problem_options(command, &options->problem);
+  command.add_option("--shape", options->shapes,
+                     "ROWSxCOLUMNS, one or more: shapes near it share the result");
+  command
+      .add_option("--budget", options->limits.budget,
+                  "Time that all shapes may take: 30s, 500ms, 2min")
       ->transform(
           CLI::AsNumberWithUnit(std::map<std::string, double>{{"ms", 1e-3}, {"s", 1}, {"min", 60}}))
       ->check(CLI::PositiveNumber)
@@ -267,6 +340,7 @@ void add_options(CLI::App& command, TuneOptions* options) {
                   "Configurations to try; those that differ in one constant are always tried")
       ->capture_default_str();
   command.add_option("--seed", options->seed, "Draws the others")->capture_default_str();
+  command.add_flag("--again", options->again, "Shapes that have a record too");
 }
 
 }  // namespace
@@ -278,6 +352,7 @@ void add_tune(CLI::App& app, Action* action) {
   command->footer(
       "Examples:\n"
       "  nibble tune --family quantize --shape 16384x16384 --type bf16 --budget 30s\n"
+      "  nibble tune --family hadamard --size 8192 --shape 4096x8192 512x8192 --budget 2min\n"
       "  nibble tune list");
   const auto options = std::make_shared<TuneOptions>();
   add_options(*command, options.get());

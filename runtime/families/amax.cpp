@@ -19,6 +19,11 @@ Status check(const AmaxRequest& request, Pointers pointers) {
   return check_pointer(request.amax, 4, "amax", {}, pointers);
 }
 
+KernelSpec rows_spec(const ContextState& context, const Matrix& x) {
+  return context.tuning.choose(tile_spec(kAmaxRowsFamily, *context.device.arch, x),
+                               {x.rows, x.columns});
+}
+
 constexpr int64_t kOneBlockElements = 32768;
 
 Grid amax_grid(const ContextState& context, const KernelSpec& spec, const Matrix& x) {
@@ -88,9 +93,7 @@ Status amax_rows(Context& context, const AmaxRowsRequest& request) {
     ContextState& state = context.state();
     const Matrix x = with_strides(request.x);
     NIBBLE_TRY(check({x, request.amax, request.stream}, Pointers::kRequired));
-    NIBBLE_TRY_ASSIGN(
-        const Kernel* kernel,
-        state.pool.get(tile_spec(kAmaxRowsFamily, *state.device.arch, x), request.stream));
+    NIBBLE_TRY_ASSIGN(const Kernel* kernel, state.pool.get(rows_spec(state, x), request.stream));
     NIBBLE_TRY(clear_amax(state, request.amax, x.rows, request.stream));
     const AmaxParams params{reinterpret_cast<const void*>(x.data),
                             reinterpret_cast<float*>(request.amax), x.rows, x.columns,
@@ -107,7 +110,7 @@ Result<Inspection> inspect(Context& context, const AmaxRowsRequest& request) {
     const Matrix x = with_strides(request.x);
     NIBBLE_TRY(check({x, request.amax, request.stream}, Pointers::kOptional));
     ContextState& state = context.state();
-    return state.pool.inspect(tile_spec(kAmaxRowsFamily, *state.device.arch, x));
+    return state.pool.inspect(rows_spec(state, x));
   });
 }
 

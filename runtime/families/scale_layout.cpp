@@ -108,15 +108,22 @@ int64_t scale_tiles_across(const KernelSpec& spec, const ScaleLayoutRequest& req
 
 int64_t scale_tiles_down(const ScaleLayoutRequest& request) { return (request.rows + 127) / 128; }
 
+namespace {
+
+KernelSpec tuned_spec(const ContextState& state, const ScaleLayoutRequest& request) {
+  return state.tuning.choose(scale_layout_spec(kScaleLayoutFamily, request, *state.device.arch),
+                             {request.rows, request.blocks});
+}
+
+}  // namespace
+
 Status convert_scales(Context& context, const ScaleLayoutRequest& request) {
   return guarded([&]() -> Status {
     ContextState& state = context.state();
     const ScaleLayoutRequest problem = with_strides(request);
     NIBBLE_TRY(check_scale_layout(problem, Pointers::kRequired));
-    NIBBLE_TRY_ASSIGN(
-        const Kernel* kernel,
-        state.pool.get(scale_layout_spec(kScaleLayoutFamily, problem, *state.device.arch),
-                       problem.stream));
+    NIBBLE_TRY_ASSIGN(const Kernel* kernel,
+                      state.pool.get(tuned_spec(state, problem), problem.stream));
     const ScaleLayoutParams params = scale_layout_params(problem);
     const Grid grid{static_cast<unsigned>(scale_tiles_across(kernel->spec, problem)),
                     static_cast<unsigned>(std::min<int64_t>(scale_tiles_down(problem), 65535))};
@@ -129,7 +136,7 @@ Result<Inspection> inspect(Context& context, const ScaleLayoutRequest& request) 
     const ScaleLayoutRequest problem = with_strides(request);
     NIBBLE_TRY(check_scale_layout(problem, Pointers::kOptional));
     ContextState& state = context.state();
-    return state.pool.inspect(scale_layout_spec(kScaleLayoutFamily, problem, *state.device.arch));
+    return state.pool.inspect(tuned_spec(state, problem));
   });
 }
 

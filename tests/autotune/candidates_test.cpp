@@ -100,6 +100,29 @@ TEST(Candidates, ASmallSpaceIsFoundWhole) {
   const std::vector<KernelSpec> list = candidates(chosen, 64, kSeed);
   EXPECT_EQ(list.size(), 12u);
   for (const KernelSpec& spec : list) EXPECT_EQ(spec.values[2], 2);
+  EXPECT_EQ(candidates(chosen, 9, kSeed).size(), 9u);
+}
+
+// Where one configuration in a thousand is legal, and none next to the default.
+TEST(Candidates, FewLegalOnesAreFoundAmongMany) {
+  static constexpr int kTwenty[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,
+                                    10, 11, 12, 13, 14, 15, 16, 17, 18, 19};
+  static constexpr Constant kConstants[] = {
+      {"kA", "a", "", Constant::Origin::kTuned, kTwenty, {}},
+      {"kB", "b", "", Constant::Origin::kTuned, kTwenty, {}},
+      {"kC", "c", "", Constant::Origin::kTuned, kTwenty, {}},
+  };
+  static const Family kFamily{.name = "test",
+                              .params_type = "",
+                              .constants = kConstants,
+                              .variants = {},
+                              .legal = [](const KernelSpec& spec) {
+                                const auto& v = spec.values;
+                                return v[0] == v[1] && v[1] == v[2];
+                              }};
+  const KernelSpec chosen = default_spec(kFamily, all_archs().front());
+  EXPECT_EQ(candidates(chosen, 64, kSeed).size(), 20u);
+  EXPECT_EQ(candidates(chosen, 7, kSeed).size(), 7u);
 }
 
 TEST(Candidates, ASeedGivesTheSameList) {

@@ -46,38 +46,58 @@ Report tuned(DeviceMachine& machine, size_t most) {
   return *report;
 }
 
+void expect_all_right(const Context& context, const Problem& problem, size_t most) {
+  const auto machine = machine_for(context, problem);
+  EXPECT_FALSE(machine->has_times());
+  const Report report = tuned(*machine, most);
+  EXPECT_FALSE(report.timed);
+  EXPECT_GE(report.outcomes.size(), std::min<size_t>(most, 3));
+  for (const Outcome& outcome : report.outcomes) {
+    EXPECT_EQ(outcome.verdict, Verdict::kRight) << label(outcome.spec) << ": " << outcome.reason;
+  }
+}
+
 TEST(DeviceMachine, CandidatesOfEveryFamilyGiveTheDefaultsBytes) {
   for (const char* target : {"sm_90a", "sm_100a"}) {
     const Context context = open(emulator_options(target));
-    for (const char* family : {"amax", "quantize", "dequantize"}) {
+    for (const char* family : {"amax", "amax_rows", "quantize", "dequantize"}) {
       for (const DataType type : {DataType::kF32, DataType::kF16, DataType::kBf16}) {
-        Problem problem{family, 37, 200, type, ScaleLayout::k128x4};
-        const auto machine = machine_for(context, problem);
-        EXPECT_FALSE(machine->has_times());
-        const Report report = tuned(*machine, 1);
-        EXPECT_GT(report.outcomes.size(), 3u);
-        EXPECT_FALSE(report.timed);
-        for (const Outcome& outcome : report.outcomes) {
-          EXPECT_EQ(outcome.verdict, Verdict::kRight)
-              << family << ' ' << label(outcome.spec) << ": " << outcome.reason;
-        }
+        expect_all_right(context, {family, 37, 200, type, ScaleLayout::k128x4}, 4);
       }
+    }
+    for (const ScaleLayout layout : {ScaleLayout::kRowMajor, ScaleLayout::k128x4}) {
+      expect_all_right(context, {"scale_layout", 200, 80, {}, layout}, 4);
     }
   }
 }
 
 TEST(DeviceMachine, CandidatesOfHadamardTransformsGiveTheDefaultsBytes) {
   const Context context = open(emulator_options());
-  for (const char* family : {"hadamard", "hadamard_columns"}) {
-    Problem problem{family, 64, 512, DataType::kBf16, {}, 16};
-    const auto machine = machine_for(context, problem);
-    const Report report = tuned(*machine, 12);
-    EXPECT_GT(report.outcomes.size(), 3u);
-    for (const Outcome& outcome : report.outcomes) {
-      EXPECT_EQ(outcome.verdict, Verdict::kRight)
-          << family << ' ' << label(outcome.spec) << ": " << outcome.reason;
-    }
-  }
+  expect_all_right(context, {"hadamard", 16, 512, DataType::kBf16, {}, 16}, 12);
+  expect_all_right(context, {"hadamard", 5, 4096, DataType::kBf16, {}, 2048}, 24);
+  expect_all_right(context, {"hadamard", 3, 3072, DataType::kF32, {}, 3072}, 12);
+  expect_all_right(context, {"hadamard_columns", 64, 512, DataType::kBf16, {}, 16}, 12);
+}
+
+TEST(DeviceMachine, EveryWayToQuantizeCanBeTuned) {
+  const Context context = open(emulator_options());
+  const Problem rows{"quantize", 40, 300, DataType::kBf16, {}};
+  std::vector<Problem> problems(6, rows);
+  problems[0].format = QuantizedFormat::kMxfp4;
+  problems[1].format = QuantizedFormat::kMxfp8;
+  problems[2].rounding = Rounding::kStochastic;
+  problems[3].copies = Copies::kBoth;
+  problems[3].transform = true;
+  problems[4].copies = Copies::kTransposed;
+  problems[5].blocks = BlockShape::kSquare;
+  for (const Problem& problem : problems) expect_all_right(context, problem, 1);
+  // What makes no sense is refused by the library, by name.
+  Problem square = problems[5];
+  square.format = QuantizedFormat::kMxfp4;
+  EXPECT_EQ(DeviceMachine::create(context, square).status().code(), Code::kInvalidArgument);
+  Problem dequantize{"dequantize", 40, 320, DataType::kBf16, ScaleLayout::kRowMajor};
+  dequantize.format = QuantizedFormat::kMxfp8;
+  expect_all_right(context, dequantize, 1);
 }
 
 // That a candidate's own kernel runs: each is in the pool's memory once it was launched.
@@ -109,7 +129,7 @@ TEST(DeviceMachine, FamiliesThatCannotBeTunedAreNamed) {
   const Context context = open(emulator_options());
   const Status gemm = DeviceMachine::create(context, {"gemm", 64, 64, {}, {}}).status();
   EXPECT_EQ(gemm.code(), Code::kInvalidArgument);
-  EXPECT_NE(gemm.message().find("amax, quantize, dequantize, hadamard"), std::string::npos);
+  EXPECT_NE(gemm.message().find("amax, amax_rows, quantize"), std::string::npos);
   const Status none = DeviceMachine::create(context, {"sort", 64, 64, {}, {}}).status();
   EXPECT_EQ(none.code(), Code::kInvalidArgument);
   EXPECT_NE(none.message().find("'sort'"), std::string::npos);

@@ -218,6 +218,31 @@ TEST(Tune, TooLittleTimeRecordsNothing) {
   EXPECT_EQ(report.chosen, 0u);
 }
 
+TEST(Tune, StoppingEndsTheChecksAndRecordsNothing) {
+  FakeMachine machine;
+  Limits limits;
+  limits.stop = [&] { return machine.prepared >= 4; };
+  const Report report = tuned(machine, 16, limits);
+  EXPECT_TRUE(report.stopped);
+  EXPECT_FALSE(report.out_of_time);
+  EXPECT_FALSE(report.timed);
+  EXPECT_LE(machine.prepared, 6);
+  EXPECT_EQ(report.outcomes[15].verdict, Verdict::kUntried);
+}
+
+// What was timed before is measured once more, and kept.
+TEST(Tune, StoppingEndsTheRoundsAndKeepsTheBest) {
+  FakeMachine machine;
+  machine.candidate[2].seconds = 0.5e-3;
+  Limits limits;
+  limits.stop = [&] { return machine.samples[0] >= 5; };
+  const Report report = tuned(machine, 4, limits);
+  EXPECT_TRUE(report.stopped);
+  EXPECT_TRUE(report.timed);
+  EXPECT_EQ(report.chosen, 2u);
+  EXPECT_LT(machine.samples[3], 20);
+}
+
 // Each candidate has its turn in a round, and the slower ones leave.
 TEST(Tune, RoundsAreInterleavedAndThin) {
   FakeMachine machine;

@@ -3,8 +3,13 @@
 // nibble tune on an emulated GPU, where there is nothing to time; its list; wrong usage.
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <thread>
+
+#include <unistd.h>
 
 #include "cache/tuning_table.h"
 #include "tests/cli/command.h"
@@ -55,7 +60,63 @@ TEST(Tune, ListShowsTheRecords) {
   EXPECT_NE(unknown.err.find(path), std::string::npos) << unknown.err;
 }
 
+// As after a run on a GPU that was interrupted between its shapes.
+TEST(Tune, WhatIsRecordedIsNotMeasuredAgain) {
+  const TemporaryFolder folder;
+  ::setenv("NIBBLE_CACHE_DIR", folder.file("cache").c_str(), 1);
+  std::vector<std::string> command{
+      "tune",     "--device", "emulator:sm_90a", "--family", "amax",   "--candidates", "1",
+      "--budget", "2min",     "--type",          "f32",      "--json", "--shape",      "16x64"};
+  const nlohmann::json first = run_command(command).json();
+  cache::TuningRecord record;
+  record.gpu = first.at("gpu");
+  record.problem = first.at("problem");
+  record.templates = first.at("templates");
+  record.config = first.at("config");
+  EXPECT_EQ(cache::record_tuning(folder.file("cache"), {record}), std::nullopt);
+  const nlohmann::json second = run_command(command).json();
+  command.emplace_back("64x64");
+  const Ran more = run_command(command);
+  command.emplace_back("--again");
+  const Ran again = run_command(command);
+  record.templates = "of other templates";
+  EXPECT_EQ(cache::record_tuning(folder.file("cache"), {record}), std::nullopt);
+  command.resize(command.size() - 2);
+  const nlohmann::json edited = run_command(command).json();
+  ::unsetenv("NIBBLE_CACHE_DIR");
+  EXPECT_EQ(second.at("known"), true);
+  EXPECT_EQ(second.at("config"), record.config);
+  EXPECT_FALSE(second.contains("candidates"));
+  EXPECT_NE(more.out.find("\"known\""), std::string::npos) << more.out;
+  EXPECT_NE(more.out.find("\"candidates\""), std::string::npos) << more.out;
+  EXPECT_EQ(again.out.find("\"known\""), std::string::npos) << again.out;
+  EXPECT_FALSE(edited.contains("known"));
+}
+
+TEST(Tune, AnInterruptEndsIt) {
+  std::thread interrupting([] {
+    struct sigaction now = {};
+    do {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      ::sigaction(SIGINT, nullptr, &now);
+    } while (now.sa_handler == SIG_DFL);
+    ::kill(::getpid(), SIGINT);
+  });
+  const Ran ran =
+      run_command({"tune", "--device", "emulator:sm_90a", "--family", "hadamard", "--candidates",
+                   "1000", "--shape", "64x8192", "32x4096", "--budget", "10min"});
+  interrupting.join();
+  EXPECT_EQ(ran.exit, static_cast<int>(Exit::kFailed));
+  EXPECT_NE(ran.err.find("interrupted"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.out.find("no time"), std::string::npos) << ran.out;
+  struct sigaction after = {};
+  ::sigaction(SIGINT, nullptr, &after);
+  EXPECT_EQ(after.sa_handler, SIG_DFL);
+}
+
 TEST(Tune, WrongUsageIsNamed) {
+  EXPECT_NE(run_command({"tune", "--device", "emulator:sm_90a"}).err.find("ROWSxCOLUMNS"),
+            std::string::npos);
   for (const char* shape : {"", "4", "4x", "x4", "0x4", "4x-1", "4x4x4", "4x99999999999"}) {
     const Ran ran = run_command({"tune", "--device", "emulator:sm_90a", "--shape", shape});
     EXPECT_EQ(ran.exit, static_cast<int>(Exit::kUsage)) << shape;
