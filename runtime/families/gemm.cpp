@@ -20,6 +20,16 @@ bool is_trusted(const GemmRequest& problem, const Arch& arch) {
   return problem.kernel == GemmKernel::kAuto && (arch.features & kTcgen05) == 0;
 }
 
+// Whether what the tuning table has for sizes of this class is legal for these, and sums in the
+// model's order: no table changes bits.
+bool may_replace(const KernelSpec& spec, const KernelSpec& tuned, const GemmShape& shape,
+                 const GemmDevice& device) {
+  const int split = spec.values[kGemmSplit];
+  if (tuned == spec || tuned.values[kGemmSplit] != split) return false;
+  if (split > 1 && tuned.values[kGemmTileK] != spec.values[kGemmTileK]) return false;
+  return legal(shape, config_of(tuned), device);
+}
+
 Result<KernelSpec> spec_of(const ContextState& state, const GemmRequest& problem) {
   const Arch& arch = *state.device.arch;
   if (is_trusted(problem, arch)) return gemm_trusted_spec(problem, arch);
@@ -28,9 +38,13 @@ Result<KernelSpec> spec_of(const ContextState& state, const GemmRequest& problem
                   "kernel = tensor: no gemm kernel exists for the tensor cores of " +
                       std::string(arch.name) + "; GemmKernel::kTrusted runs on it");
   }
-  NIBBLE_TRY_ASSIGN(const GemmConfig config, choose_config(gemm_shape(problem), problem.config,
-                                                           gemm_device(state.device.info, arch)));
-  return gemm_spec(problem, config, arch);
+  const GemmShape shape = gemm_shape(problem);
+  const GemmDevice device = gemm_device(state.device.info, arch);
+  NIBBLE_TRY_ASSIGN(const GemmConfig config, choose_config(shape, problem.config, device));
+  const KernelSpec spec = gemm_spec(problem, config, arch);
+  if (!asks_nothing(problem.config)) return spec;
+  const KernelSpec tuned = state.tuning.choose(spec, {problem.m, problem.n, problem.k});
+  return may_replace(spec, tuned, shape, device) ? tuned : spec;
 }
 
 Status launch(const ContextState& state, const Kernel& kernel, const GemmRequest& problem) {

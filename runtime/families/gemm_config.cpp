@@ -3,6 +3,8 @@
 #include "runtime/families/gemm_config.h"
 
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
 #include "runtime/families/gemm_spec.h"
 
@@ -97,6 +99,20 @@ GemmLayout layout_of(const KernelSpec& spec) {
                       .accumulators = values[kGemmAccumulators],
                       .epilogue_columns = values[kGemmEpilogueColumns],
                       .direct_store = values[kGemmDirectStore]});
+}
+
+GemmConfig config_of(const KernelSpec& spec) {
+  const auto& value = spec.values;
+  return {value[kGemmCtaGroup],        value[kGemmTileN],     value[kGemmTileK],
+          value[kGemmClusterM],        value[kGemmClusterN],  value[kGemmStages],
+          value[kGemmAccumulators],    value[kGemmRaster],    value[kGemmSplit],
+          value[kGemmEpilogueColumns], value[kGemmScheduler], value[kGemmSwapped]};
+}
+
+bool asks_nothing(const GemmConfig& config) {
+  static_assert(std::has_unique_object_representations_v<GemmConfig>);
+  constexpr GemmConfig kNothing;
+  return std::memcmp(&config, &kNothing, sizeof config) == 0;
 }
 
 int64_t workspace_bytes(const GemmShape& shape, const GemmConfig& config) {

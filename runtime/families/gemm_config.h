@@ -72,7 +72,10 @@ GemmTiles gemm_tiles(const GemmShape& shape, const GemmConfig& config);
 
 GemmTiling gemm_tiling(const GemmShape& shape, const GemmConfig& config);
 GemmLayout layout_of(const GemmShape& shape, const GemmConfig& config);
-GemmLayout layout_of(const KernelSpec& spec);  // of the gemm family
+// Of the gemm family.
+GemmLayout layout_of(const KernelSpec& spec);
+GemmConfig config_of(const KernelSpec& spec);
+bool asks_nothing(const GemmConfig& config);  // no member is set
 
 // A split k: kGemmSplitCounterBytes of counters, one for each epilogue warp of a tile, then
 // [tiles of a thread block][split][128][tile_n] floats. The counters lie first and are as many for

@@ -163,10 +163,6 @@ Status encode_maps(const DriverApi& driver, const GemmRequest& problem, const Ke
 // The inverse of gemm_spec(): some problem of m = tile rows .. has this spec.
 bool legal(const KernelSpec& spec) {
   const auto& value = spec.values;
-  const GemmConfig config{value[kGemmCtaGroup],        value[kGemmTileN],     value[kGemmTileK],
-                          value[kGemmClusterM],        value[kGemmClusterN],  value[kGemmStages],
-                          value[kGemmAccumulators],    value[kGemmRaster],    value[kGemmSplit],
-                          value[kGemmEpilogueColumns], value[kGemmScheduler], value[kGemmSwapped]};
   GemmShape shape;
   shape.format = static_cast<OperandFormat>(value[kGemmFormat]);
   shape.output = static_cast<OutputType>(value[kGemmOutput]);
@@ -184,7 +180,7 @@ bool legal(const KernelSpec& spec) {
   // D's own rows are among those that vectors need aligned.
   if (!fp4 && shape.direct_store && value[kGemmVectorBytes] != 0) return false;
   const GemmDevice device{148, spec.arch->shared_per_block, int64_t{1} << 26};
-  return nibble::legal(shape, config, device);
+  return nibble::legal(shape, config_of(spec), device);
 }
 
 }  // namespace
