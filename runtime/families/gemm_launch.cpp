@@ -83,7 +83,7 @@ MapShape scale_map(const GemmOperand& operand, OperandFormat format, int64_t row
            static_cast<cuuint64_t>(divide_up(rows, kGemmTileRows)),
            static_cast<cuuint64_t>(problem.batch)},
           {kGemmScaleTileBytes, static_cast<cuuint64_t>(kGemmScaleTileBytes * tiles),
-           static_cast<cuuint64_t>(problem.batch == 1 ? kGemmScaleTileBytes
+           static_cast<cuuint64_t>(problem.batch == 1 ? int64_t{kGemmScaleTileBytes}
                                                       : operand.scale_batch_stride)},
           {kGemmScaleTileBytes / 2, static_cast<cuuint32_t>(layout.scale_tiles),
            static_cast<cuuint32_t>(row_blocks), 1},

@@ -40,12 +40,13 @@ double cycles_of(double nanoseconds) { return nanoseconds * model::kClockGigaher
 // Bytes of one row of an operand with its scales.
 double row_bytes(const GemmShape& shape) {
   const int format = static_cast<int>(shape.format);
-  const double scales = gemm_scale_tiles(format) * 4.0 / kGemmAtomBytes;  // a byte of the row
+  const double scales =
+      gemm_scale_tiles(format) * 4.0 / double{kGemmAtomBytes};  // a byte of the row
   return static_cast<double>(shape.k) * gemm_element_bits(format) / 8 * (1 + scales);
 }
 
 double mma_cycles(const GemmConfig& config) {
-  const double rows = kGemmTileRows + static_cast<double>(config.tile_n) / config.cta_group;
+  const double rows = double{kGemmTileRows} + static_cast<double>(config.tile_n) / config.cta_group;
   return std::max(config.tile_n / 2.0, rows * model::kMmaBytes / model::kSharedBytesPerClock);
 }
 
@@ -70,7 +71,8 @@ double epilogue_cycles(const GemmShape& shape, const GemmConfig& config) {
   const double chunks = static_cast<double>(config.tile_n) / config.epilogue_columns;
   const double arithmetic =
       config.tile_n * epilogue_column_cycles(shape) + chunks * model::kEpilogueChunkCycles;
-  const double bytes = kGemmTileRows * config.tile_n * (written_bytes(shape) + read_bytes(shape));
+  const double bytes =
+      double{kGemmTileRows} * config.tile_n * (written_bytes(shape) + read_bytes(shape));
   // Rows of 16 bytes fill half of what a store moves.
   return std::max(arithmetic, bytes * (shape.direct_store ? 2 : 1) / model::kStoreBytesPerClock);
 }

@@ -91,7 +91,7 @@ __device__ void call_user(const GemmEpilogueParams& params, int64_t row, int64_t
 
 // value[i]: the sum of element (row, column + i) of the product, kDown: of (row + i, column). Then
 // the first kFinished values are those of D, unrounded; its column is d_column(column). Values
-// beyond the product may be anything. Not kDown and kVectorBytes 16: column is a multiple of 16.
+// beyond the product may be anything. Not kDown: column is a multiple of kCount.
 template <class Config, int kCount, bool kDown>
 __device__ void finish(const GemmEpilogueParams& params, float alpha, int64_t batch, int64_t row,
                        int64_t column, float (&value)[kCount]) {

@@ -79,20 +79,18 @@ __device__ void store_direct(const GemmEpilogueParams& params, int64_t batch, in
                              int64_t column, int count,
                              const uint32_t (&word)[kPackedWords<Config, kCount>]) {
   constexpr int kBytes = kElementBytes<Config::kOutput>;
+  using Run = Pieces<Config::kOutput, kCount>;
   char* to = const_cast<char*>(element_address<Config::kOutput>(params.d, batch, row, column));
-  if constexpr (!kDown && Config::kVectorBytes == 16 && kCount * kBytes >= 8) {
+  if constexpr (!kDown && Config::kVectorBytes == 16 && Run::kBytes >= 8) {
     if (count == kCount) {
-      constexpr int kAccess = kCount * kBytes < 16 ? kCount * kBytes : 16;
 #pragma unroll
-      for (int at = 0; at < kCount * kBytes; at += kAccess) {
-        if constexpr (kAccess == 16) {
-          ptx::st_global_v4_b32(to + at, word + at / 4);
-        } else {
-          ptx::st_global_v2_b32(to + at, word + at / 4);
-        }
+      for (int piece = 0; piece < Run::kPieces; ++piece) {
+        Run::store(to + piece * Run::kWords * 4, word + piece * Run::kWords);
       }
-      return;
+    } else {
+      Run::store_cut(to, count, word);
     }
+    return;
   }
   const int64_t step = kDown ? params.d.row_stride * kBytes : kBytes;
 #pragma unroll

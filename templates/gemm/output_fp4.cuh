@@ -49,6 +49,18 @@ __device__ uint32_t quantize_run(const float (&value)[kSize], int first, const T
   return scale;
 }
 
+// Of a run of kCount values of D, `count` are inside: the others become 0, which says nothing to a
+// block's scale. max |value|, before it is quantised, goes into amax.
+template <class Config, int kCount, int kSize>
+__device__ void cut_run(int count, float (&value)[kSize], float& amax) {
+  static_assert(kCount <= kSize, "kCount: within the array");
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    if (i >= count) value[i] = 0.0f;
+    if constexpr (Config::kAmax) amax = fmaxf(amax, fabsf(value[i]));
+  }
+}
+
 // kBytes scale bytes, at an address that is a multiple of kBytes.
 template <int kBytes>
 __device__ void store_scales(unsigned char* to, uint32_t bytes) {
@@ -63,13 +75,13 @@ __device__ void store_scales(unsigned char* to, uint32_t bytes) {
 }
 
 // Quantises kCount values of row `row` from column `column` of D on, a multiple of kCount, and
-// stores their codes and scales. Values beyond D count as 0. Rows from m up to a multiple of 128
-// get scales of 0 and no codes; who stores the last block of a row also stores the 0 of the
-// padding behind it. max |value|, before it is quantised, goes into amax.
+// stores their codes and scales. Values beyond D are 0 (cut_run). Rows from m up to a multiple of
+// 128 get scales of 0 and no codes; who stores the last block of a row also stores the 0 of the
+// padding behind it.
 template <class Config, int kCount, int kSize>
 __device__ void store_fp4_row(const GemmEpilogueParams& params, const TensorScale& tensor,
-                              int64_t batch, int64_t row, int64_t column, float (&value)[kSize],
-                              float& amax) {
+                              int64_t batch, int64_t row, int64_t column,
+                              const float (&value)[kSize]) {
   constexpr int kElements = kScaledElements<Config>;
   constexpr int kBlocks = kCount / kElements;
   static_assert(kCount <= kSize && kBlocks >= 1 && kCount % kElements == 0,
@@ -87,11 +99,6 @@ __device__ void store_fp4_row(const GemmEpilogueParams& params, const TensorScal
       params.d_scales + batch * params.d_scale_batch_stride + Layout::row_offset(row, blocks, 0);
   unsigned char* codes = static_cast<unsigned char*>(params.d.data) +
                          batch * params.d.batch_stride + row * params.d.row_stride + column / 2;
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) {
-    if (i >= count) value[i] = 0.0f;
-    if constexpr (Config::kAmax) amax = fmaxf(amax, fabsf(value[i]));
-  }
   uint32_t group = 0;
 #pragma unroll
   for (int block = 0; block < kBlocks; ++block) {

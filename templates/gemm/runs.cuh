@@ -52,32 +52,114 @@ __device__ float word_element(const uint32_t* words, int i) {
   }
 }
 
+// The 16-bit or 32-bit element at `from`, as bits.
+template <int kType>
+__device__ uint32_t element_bits(const char* from) {
+  if constexpr (kType == kF32) return *reinterpret_cast<const uint32_t*>(from);
+  return *reinterpret_cast<const uint16_t*>(from);
+}
+
+// A run in words, as memory is accessed: pieces of 16 bytes, or of the whole run where it is
+// shorter.
+template <int kType, int kCount>
+struct Pieces {
+  enum : int {
+    kBytes = kCount * kElementBytes<kType>,
+    kWords = kBytes < 16 ? kBytes / 4 : 4,          // of a piece
+    kElements = kWords * 4 / kElementBytes<kType>,  // of a piece
+    kPieces = kCount / kElements,
+  };
+
+  static __device__ void load(const char* from, uint32_t* words) {
+    if constexpr (kWords == 4) {
+      ptx::ld_global_v4_b32(from, words);
+    } else {
+      ptx::ld_global_v2_b32(from, words);
+    }
+  }
+  static __device__ void store(char* to, const uint32_t* words) {
+    if constexpr (kWords == 4) {
+      ptx::st_global_v4_b32(to, words);
+    } else {
+      ptx::st_global_v2_b32(to, words);
+    }
+  }
+
+  // words = the first `count` elements at `from`, then zeros. At most one piece is cut: a loop
+  // reads it for all of them, so that what seldom happens takes few instructions.
+  static __device__ void load_cut(const char* from, int count, uint32_t (&words)[kBytes / 4]) {
+    const int whole = count / kElements;
+    uint32_t cut[kWords] = {};
+#pragma unroll 1
+    for (int i = count - 1; i >= whole * kElements; --i) {
+      const uint32_t bits = element_bits<kType>(from + i * kElementBytes<kType>);
+#pragma unroll
+      for (int word = kWords - 1; word >= 0; --word) {
+        const uint32_t below = word > 0 ? cut[word - 1] : 0;
+        cut[word] = kType == kF32 ? below : cut[word] << 16 | below >> 16;
+      }
+      cut[0] |= bits;
+    }
+#pragma unroll
+    for (int piece = 0; piece < kPieces; ++piece) {
+      uint32_t* to = words + piece * kWords;
+#pragma unroll
+      for (int word = 0; word < kWords; ++word) to[word] = piece == whole ? cut[word] : 0;
+      if (piece < whole) load(from + piece * kWords * 4, to);
+    }
+  }
+
+  // The first `count` elements of words to `to`.
+  static __device__ void store_cut(char* to, int count, const uint32_t (&words)[kBytes / 4]) {
+    const int whole = count / kElements;
+    uint32_t cut[kWords] = {};
+#pragma unroll
+    for (int piece = 0; piece < kPieces; ++piece) {
+      if (piece < whole) store(to + piece * kWords * 4, words + piece * kWords);
+#pragma unroll
+      for (int word = 0; word < kWords; ++word) {
+        if (piece == whole) cut[word] = words[piece * kWords + word];
+      }
+    }
+#pragma unroll 1
+    for (int i = whole * kElements; i < count; ++i) {
+      char* element = to + i * kElementBytes<kType>;
+      if constexpr (kType == kF32) {
+        *reinterpret_cast<uint32_t*>(element) = cut[0];
+      } else {
+        *reinterpret_cast<uint16_t*>(element) = static_cast<uint16_t>(cut[0]);
+      }
+#pragma unroll
+      for (int word = 0; word < kWords; ++word) {
+        const uint32_t above = word + 1 < kWords ? cut[word + 1] : 0;
+        cut[word] = kType == kF32 ? above : cut[word] >> 16 | above << 16;
+      }
+    }
+  }
+};
+
 // use(i, element i) for the run at `from`; 0 for elements at `count` and beyond. kVectorBytes 16:
 // `from` is a multiple of 16, or of the run's bytes where those are fewer.
 template <int kType, int kVectorBytes, int kCount, class Use>
 __device__ void read_row(const char* from, int count, Use use) {
-  constexpr int kBytes = kCount * kElementBytes<kType>;
-  if constexpr (kVectorBytes == 16 && kBytes >= 8) {
+  using Run = Pieces<kType, kCount>;
+  if constexpr (kVectorBytes == 16 && Run::kBytes >= 8) {
+    uint32_t words[Run::kBytes / 4];
     if (count == kCount) {
-      constexpr int kAccess = kBytes < 16 ? kBytes : 16;
-      constexpr int kElements = kAccess / kElementBytes<kType>;
 #pragma unroll
-      for (int first = 0; first < kCount; first += kElements) {
-        uint32_t words[kAccess / 4];
-        if constexpr (kAccess == 16) {
-          ptx::ld_global_v4_b32(from + first * kElementBytes<kType>, words);
-        } else {
-          ptx::ld_global_v2_b32(from + first * kElementBytes<kType>, words);
-        }
-#pragma unroll
-        for (int i = 0; i < kElements; ++i) use(first + i, word_element<kType>(words, i));
+      for (int piece = 0; piece < Run::kPieces; ++piece) {
+        Run::load(from + piece * Run::kWords * 4, words + piece * Run::kWords);
       }
-      return;
+    } else {
+      Run::load_cut(from, count, words);
     }
-  }
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) {
-    use(i, i < count ? read_element<kType>(from + i * kElementBytes<kType>) : 0.0f);
+    for (int i = 0; i < kCount; ++i) use(i, word_element<kType>(words, i));
+  } else {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      use(i, i < count ? read_element<kType>(from + i * kElementBytes<kType>) : 0.0f);
+    }
   }
 }
 

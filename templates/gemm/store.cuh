@@ -6,7 +6,7 @@
 #pragma once
 
 #include "gemm/block.cuh"
-#include "gemm/epilogue.cuh"
+#include "gemm/group.cuh"
 #include "gemm/output_fp4.cuh"
 #include "gemm/sum.cuh"
 #include "ptx/atomic.cuh"
@@ -25,6 +25,7 @@ class Storer {
     kColumns = Config::kEpilogueColumns,
     kChunks = Config::kTileN / kColumns,
     kOut = kFinished<Config, kColumns>,  // columns of D of a chunk
+    kGroup = kGroupColumns<Config>,      // of a chunk, that are finished at a time
   };
   enum : int { kElement = kElementBytes<Config::kOutput> };
   // After so many chunks the next tile's sums may begin: those that both accumulators contain come
@@ -55,7 +56,7 @@ class Storer {
         keep_partial_sums(work);
         if (all_parts_are_here(work)) add_partial_sums(work);
       } else {
-        for_each_chunk([&](int chunk, float(&value)[kColumns]) { store(work, chunk, value); });
+        for_each_chunk([&](int chunk, const TensorSums& sums) { store(work, chunk, sums); });
       }
       accumulator_.ring.advance();
     }
@@ -64,21 +65,32 @@ class Storer {
   }
 
  private:
-  // use(chunk, its sums), and tells the MMA warp when its next tile may begin.
+  // The sums of a chunk in tensor memory: those of each group are read once, in order. Tells the
+  // MMA warp when its next tile may begin.
+  struct TensorSums {
+    Storer& storer;
+    int chunk;
+    bool releases;
+
+    __device__ void operator()(int column, float (&value)[kGroup]) const {
+      uint32_t bits[kGroup];
+      ptx::tcgen05_ld_32x32b(
+          storer.tensor_memory_ + storer.accumulator_.column() + chunk * kColumns + column, bits);
+      ptx::tcgen05_wait_ld(bits);
+      if (releases && column == kColumns - kGroup) storer.release();
+#pragma unroll
+      for (int i = 0; i < kGroup; ++i) value[i] = __uint_as_float(bits[i]);
+    }
+  };
+
+  // use(chunk, its sums)
   template <class Use>
   __device__ void for_each_chunk(Use use) {
     const bool last_first = kLayout<Config>.overlap > 0 && accumulator_.ring.place == 0;
 #pragma unroll 1
     for (int i = 0; i < kChunks; ++i) {
       const int chunk = last_first ? kChunks - 1 - i : i;
-      uint32_t bits[kColumns];
-      ptx::tcgen05_ld_32x32b(tensor_memory_ + accumulator_.column() + chunk * kColumns, bits);
-      ptx::tcgen05_wait_ld(bits);
-      if (i == kReleasingChunk) release();
-      float value[kColumns];
-#pragma unroll
-      for (int j = 0; j < kColumns; ++j) value[j] = __uint_as_float(bits[j]);
-      use(chunk, value);
+      use(chunk, TensorSums{*this, chunk, i == kReleasingChunk});
     }
   }
 
@@ -104,13 +116,18 @@ class Storer {
   enum : int { kNextSums = kTileRows * 4 };
 
   __device__ void keep_partial_sums(const Work& work) {
-    for_each_chunk([&](int chunk, const float(&value)[kColumns]) {
+    for_each_chunk([&](int chunk, const TensorSums& sums) {
       float* to = partial_sums(work, work.part, chunk);
+#pragma unroll 1
+      for (int column = 0; column < kColumns; column += kGroup) {
+        float value[kGroup];
+        sums(column, value);
 #pragma unroll
-      for (int i = 0; i < kColumns; i += 4) {
-        const uint32_t words[4] = {__float_as_uint(value[i]), __float_as_uint(value[i + 1]),
-                                   __float_as_uint(value[i + 2]), __float_as_uint(value[i + 3])};
-        ptx::st_global_v4_b32(to + i / 4 * kNextSums, words);
+        for (int i = 0; i < kGroup; i += 4) {
+          const uint32_t words[4] = {__float_as_uint(value[i]), __float_as_uint(value[i + 1]),
+                                     __float_as_uint(value[i + 2]), __float_as_uint(value[i + 3])};
+          ptx::st_global_v4_b32(to + (column + i) / 4 * kNextSums, words);
+        }
       }
     });
   }
@@ -131,34 +148,63 @@ class Storer {
   __device__ void add_partial_sums(const Work& work) {
 #pragma unroll 1
     for (int chunk = 0; chunk < kChunks; ++chunk) {
-      float value[kColumns];
+      store(work, chunk, [&](int column, float(&value)[kGroup]) {
 #pragma unroll
-      for (int i = 0; i < kColumns; ++i) value[i] = -0.0f;  // the first sum is unchanged by it
+        for (int i = 0; i < kGroup; ++i) value[i] = -0.0f;  // the first sum is unchanged by it
 #pragma unroll 1
-      for (int part = 0; part < Config::kSplit; ++part) {
-        const float* from = partial_sums(work, part, chunk);
+        for (int part = 0; part < Config::kSplit; ++part) {
+          const float* from = partial_sums(work, part, chunk) + column / 4 * kNextSums;
 #pragma unroll
-        for (int i = 0; i < kColumns; i += 4) {
-          float sums[4];
-          ptx::ld_relaxed_gpu_global_v4_f32(from + i / 4 * kNextSums, sums);
+          for (int i = 0; i < kGroup; i += 4) {
+            float sums[4];
+            ptx::ld_relaxed_gpu_global_v4_f32(from + i / 4 * kNextSums, sums);
 #pragma unroll
-          for (int j = 0; j < 4; ++j) value[i + j] = __fadd_rn(value[i + j], sums[j]);
+            for (int j = 0; j < 4; ++j) value[i + j] = __fadd_rn(value[i + j], sums[j]);
+          }
         }
+      });
+    }
+  }
+
+  // The finished values of this thread's row of the chunk; sums: as of for_each_chunk.
+  template <class Sums>
+  __device__ void finish_chunk(const Work& work, int row, int column, Sums sums,
+                               float (&value)[kOut]) {
+    constexpr int kStep = kFinished<Config, kGroup>;
+    const GemmEpilogueParams& params = params_.epilogue;
+#pragma unroll 1
+    for (int first = 0; first < kColumns; first += kGroup) {
+      const int64_t group_row = row + (kDown<Config> ? first : 0);
+      const int64_t group_column = column + (kDown<Config> ? 0 : first);
+      float group[kGroup];
+      sums(first, group);
+      finish<Config, kGroup, kDown<Config>>(params, alpha_, work.batch, group_row, group_column,
+                                            group);
+      if constexpr (kIsFp4Output<Config>) {
+        const int64_t d_first = d_column<Config>(group_column);
+        cut_run<Config, kStep>(count_in_d<Config, kStep, false>(params, row, d_first), group,
+                               amax_);
       }
-      store(work, chunk, value);
+      // Registers have no index: groups come in at the end, and the earlier ones move on.
+#pragma unroll
+      for (int i = 0; i < kOut; ++i) {
+        value[i] = i + kStep < kOut ? value[i + kStep] : group[i + kStep - kOut];
+      }
     }
   }
 
   // This thread's row of the chunk. With kSwapped the MMA's rows are columns of D.
-  __device__ void store(const Work& work, int chunk, float (&value)[kColumns]) {
+  template <class Sums>
+  __device__ void store(const Work& work, int chunk, Sums sums) {
     const GemmEpilogueParams& params = params_.epilogue;
     const int first = work.column + chunk * kColumns;
     const int row = kDown<Config> ? first : work.row + warp_ * 32 + lane_;
     const int column = kDown<Config> ? work.row + warp_ * 32 + lane_ : first;
-    finish<Config, kColumns, kDown<Config>>(params, alpha_, work.batch, row, column, value);
+    float value[kOut];
+    finish_chunk(work, row, column, sums, value);
     const int64_t d_first = d_column<Config>(column);
     if constexpr (kIsFp4Output<Config>) {
-      store_fp4_row<Config, kOut>(params, output_scale_, work.batch, row, d_first, value, amax_);
+      store_fp4_row<Config, kOut>(params, output_scale_, work.batch, row, d_first, value);
     } else {
       uint32_t word[kPackedWords<Config, kOut>];
       pack<Config, kOut>(value, word);

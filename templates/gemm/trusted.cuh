@@ -90,8 +90,9 @@ __device__ void trusted_block(const GemmTrustedParams& params, float alpha,
 #pragma unroll
     for (int i = 0; i < kOut; ++i) value[i] = collected[i][threadIdx.x];
   }
-  store_fp4_row<Config, kOut>(params.epilogue, tensor, batch, row, d_column<Config>(column), value,
-                              amax);
+  const int64_t out = d_column<Config>(column);
+  cut_run<Config, kOut>(count_in_d<Config, kOut, false>(params.epilogue, row, out), value, amax);
+  store_fp4_row<Config, kOut>(params.epilogue, tensor, batch, row, out, value);
 }
 
 template <class Config>
@@ -110,7 +111,7 @@ __device__ void trusted_run(const GemmTrustedParams& params, float alpha, int64_
 
 // Neighbouring threads work on kTrustedAcross neighbouring runs of a row; the others of the thread
 // block on the rows below.
-constexpr int kTrustedAcross = 8;
+enum : int { kTrustedAcross = 8 };
 
 template <class Config>
 __device__ void gemm_trusted(const GemmTrustedParams& params) {

@@ -6,8 +6,10 @@
 
 namespace nibble {
 
-constexpr float kRint = 12582912.0f;         // 1.5 * 2^23: adding it rounds to an integer, and
-constexpr unsigned kRintBits = 0x4b400000u;  // leaves that in the low bits
+// Constants in forms that NVRTC does not put into the binary.
+template <class = void>
+constexpr float kRint = 12582912.0f;          // 1.5 * 2^23: adding it rounds to an integer, and
+enum : unsigned { kRintBits = 0x4b400000u };  // leaves that in the low bits
 
 // kRintBits + the code of |v|; v is no NaN of negative sign. The magnitudes 0 0.5 1 1.5 2 3 4 6
 // have three spacings:
@@ -16,11 +18,11 @@ constexpr unsigned kRintBits = 0x4b400000u;  // leaves that in the low bits
 // floats order like their bits, and NaN after them.
 __device__ inline unsigned e2m1_magnitude(float v) {
   const float a = fabsf(v);
-  const unsigned to_2 = __float_as_uint(a * 2.0f + kRint);
-  const unsigned to_4 = __float_as_uint(a + (kRint + 2.0f));
+  const unsigned to_2 = __float_as_uint(a * 2.0f + kRint<>);
+  const unsigned to_4 = __float_as_uint(a + (kRint<> + 2.0f));
   // 7 - 4 * (3/4 - a / 8): the difference is exact where a > 2, and saturates to 0 where a > 6
   // or NaN.
-  const unsigned to_6 = __float_as_uint((kRint + 7.0f) - 4.0f * __saturatef(0.75f - a * 0.125f));
+  const unsigned to_6 = __float_as_uint((kRint<> + 7.0f) - 4.0f * __saturatef(0.75f - a * 0.125f));
   const unsigned to_4_or_6 = to_4 < to_6 ? to_4 : to_6;
   return to_2 < to_4_or_6 ? to_2 : to_4_or_6;
 }
@@ -55,9 +57,9 @@ __device__ inline unsigned e2m1x8_signs(unsigned even, unsigned odd) {
 // As e2m1_magnitude, for |v| < 7: an operation less.
 __device__ inline unsigned e2m1_magnitude_below_7(float v) {
   const float a = fabsf(v);
-  const unsigned to_2 = __float_as_uint(a * 2.0f + kRint);
-  const unsigned to_4 = __float_as_uint(a + (kRint + 2.0f));
-  const unsigned to_6 = __float_as_uint(a * 0.5f + (kRint + 4.0f));
+  const unsigned to_2 = __float_as_uint(a * 2.0f + kRint<>);
+  const unsigned to_4 = __float_as_uint(a + (kRint<> + 2.0f));
+  const unsigned to_6 = __float_as_uint(a * 0.5f + (kRint<> + 4.0f));
   const unsigned to_4_or_6 = to_4 < to_6 ? to_4 : to_6;
   return to_2 < to_4_or_6 ? to_2 : to_4_or_6;
 }
@@ -82,7 +84,7 @@ __device__ inline unsigned e2m1x8_magnitudes_below_7(const float (&x)[8]) {
 //   g = min(2 |x|, |x| + 2, |x| / 2 + 4, 7).
 // Sums are rounded towards zero, so that the integer part is that of the exact sum. Signs are set
 // apart: of NaN, positive.
-constexpr unsigned kDitherBase = 0x43000000u;  // 128: one in the last place is 2^-16
+enum : unsigned { kDitherBase = 0x43000000u };  // 128: one in the last place is 2^-16
 
 // kDitherBase + dither of element i < 4, out of 32 random bits of the four: two share 16 of them,
 // the second in reverse order.

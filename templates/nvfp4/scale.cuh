@@ -9,7 +9,9 @@
 
 namespace nibble {
 
+template <class = void>
 constexpr float kMaxFloat = 0x1.fffffep127f;
+template <class = void>
 constexpr float kMaxScaled = 2688.0f;  // largest E2M1 (6) times largest E4M3 (448)
 
 struct TensorScale {
@@ -19,12 +21,12 @@ struct TensorScale {
 
 // What maps the tensor's amax to `most`.
 __device__ inline float encode_scale(float amax, float most) {
-  const float encode = fminf(__fdiv_rn(most, fabsf(amax)), kMaxFloat);
+  const float encode = fminf(__fdiv_rn(most, fabsf(amax)), kMaxFloat<>);
   return amax == 0.0f || encode == 0.0f ? 1.0f : encode;
 }
 
 __device__ inline TensorScale tensor_scale(float amax) {
-  const float encode = encode_scale(amax, kMaxScaled);
+  const float encode = encode_scale(amax, kMaxScaled<>);
   return {__frcp_rn(encode), __fmul_rn(encode, 1.0f / 6.0f)};
 }
 
@@ -40,11 +42,11 @@ __device__ inline float e4m3_decode(uint8_t scale) {
 
 // What the elements of a block are multiplied by before they are rounded to E2M1.
 __device__ inline float encode_factor(uint8_t scale, const TensorScale& tensor) {
-  return fminf(__frcp_rn(__fmul_rn(e4m3_decode(scale), tensor.decode)), kMaxFloat);
+  return fminf(__frcp_rn(__fmul_rn(e4m3_decode(scale), tensor.decode)), kMaxFloat<>);
 }
 
 // What the values of a block's codes are multiplied by; most: what the tensor's amax was mapped to.
-__device__ inline float decode_factor(uint8_t scale, float amax, float most = kMaxScaled) {
+__device__ inline float decode_factor(uint8_t scale, float amax, float most = kMaxScaled<>) {
   return __fmul_rn(__fmul_rn(e4m3_decode(scale), fabsf(amax)), 1.0f / most);
 }
 

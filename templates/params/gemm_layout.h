@@ -57,18 +57,20 @@ struct GemmLayout {
   int tensor_columns;  // to allocate: a power of two, 32 to 512; more where they do not fit
 };
 
-constexpr int kGemmTileRows = 128;         // lanes of tensor memory: rows of a thread block's tile
-constexpr int kGemmAtomBytes = 128;        // of k: a row of the 128-byte swizzle
-constexpr int kGemmStageAlignment = 1024;  // 8 rows of it
-constexpr int kGemmScaleTileBytes = 512;   // 128 rows x 4 scales
-constexpr int kGemmScaleTileColumns = 4;   // of tensor memory, once copied there
-constexpr int kGemmBarrierBytes =
-    1024;  // barriers, the scheduler's answers, tensor memory's address
-constexpr int kGemmTensorColumns = 512;  // of an SM
-constexpr int kGemmSharedOfSm = 228 * 1024;
-constexpr int kGemmSharedReserved = 1024;  // of it, for each thread block
-constexpr int kGemmEpilogueWarps = 4;
-constexpr int kGemmStagingBuffers = 2;  // one is stored while the other is written
+// Enumerators: NVRTC puts other constants into the binary, used or not.
+enum : int {
+  kGemmTileRows = 128,         // lanes of tensor memory: rows of a thread block's tile
+  kGemmAtomBytes = 128,        // of k: a row of the 128-byte swizzle
+  kGemmStageAlignment = 1024,  // 8 rows of it
+  kGemmScaleTileBytes = 512,   // 128 rows x 4 scales
+  kGemmScaleTileColumns = 4,   // of tensor memory, once copied there
+  kGemmBarrierBytes = 1024,    // barriers, the scheduler's answers, tensor memory's address
+  kGemmTensorColumns = 512,    // of an SM
+  kGemmSharedOfSm = 228 * 1024,
+  kGemmSharedReserved = 1024,  // of it, for each thread block
+  kGemmEpilogueWarps = 4,
+  kGemmStagingBuffers = 2,  // one is stored while the other is written
+};
 
 NIBBLE_HOST_DEVICE constexpr int gemm_round_up(int value, int multiple) {
   return (value + multiple - 1) / multiple * multiple;

@@ -15,7 +15,7 @@ struct DequantizeFormat {
   static_assert(kFormat >= 0 && kFormat <= 3,
                 "kFormat: 0 (nvfp4), 1 (mxfp4), 2 (mxfp8) or 3 (four over six)");
   static constexpr bool kHasAmax = kFormat == 0 || kFormat == 3;
-  static constexpr float kMost = kFormat == 3 ? kMaxScaledFourOverSix : kMaxScaled;
+  static constexpr float kMost = kFormat == 3 ? kMaxScaledFourOverSix : kMaxScaled<>;
   static constexpr int kBlock = kHasAmax ? 16 : 32;
   static constexpr int kCodeBits = kFormat == 2 ? 8 : 4;
   static constexpr int kBytesOf8 = kCodeBits;  // of the codes of 8 elements

@@ -1,9 +1,11 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
 // Every template compiles with NVRTC for every target that has a kernel, in all or a sample of its
-// specs (specs_of); without warnings, spills or local memory. Needs no GPU and no driver.
+// specs (specs_of); without warnings, spills or local memory; gemm's binaries have at most 64 KiB.
+// Needs no GPU and no driver.
 #include <gtest/gtest.h>
 
+#include "runtime/families/gemm_spec.h"
 #include "runtime/jit/family.h"
 #include "runtime/jit/kernel_image.h"
 #include "runtime/jit/nvrtc.h"
@@ -53,6 +55,9 @@ TEST_P(Compile, EverySpec) {
       EXPECT_EQ(resources.spill_load_bytes, 0);
       EXPECT_EQ(resources.stack_bytes, 0);
       EXPECT_NE(output->ptx.find(".entry kernel"), std::string::npos);
+      if (family == &kGemmFamily) {
+        EXPECT_LE(output->cubin.size(), 65536u);
+      }
       ++compiled;
     }
   }
