@@ -56,7 +56,7 @@ void print_epilogue(std::ostream& out, const GemmCase& gemm) {
   if (gemm.residual) {
     out << " residual=" << type_name(gemm.residual_type) << "+" << gemm.residual_row_gap;
   }
-  if (gemm.user != GemmUser::kNone) out << " user " << static_cast<int>(gemm.user);
+  if (gemm.user != GemmUser::kNone) out << " user=" << user_name(gemm.user);
   if (gemm.amax) out << " amax";
 }
 
@@ -119,7 +119,7 @@ void draw_epilogue(GemmCase& gemm, std::mt19937_64& random) {
   gemm.residual = one_in(3, random);
   gemm.residual_type = one_of(types, random);
   gemm.amax = one_in(3, random);
-  if (one_in(5, random)) gemm.user = static_cast<GemmUser>(1 + random() % 3);
+  if (one_in(5, random)) gemm.user = kGemmUsers[random() % std::size(kGemmUsers)];
 }
 
 }  // namespace

@@ -20,7 +20,11 @@ enum class GemmValues : int {
 };
 
 // The user's own epilogues (gemm_user.cpp).
-enum class GemmUser : int { kNone, kClamp, kByPlace, kTable };
+enum class GemmUser : int { kNone, kClamp, kByPlace, kTable, kMixed, kSteps, kHalfTable };
+inline constexpr GemmUser kGemmUsers[] = {GemmUser::kClamp, GemmUser::kByPlace,
+                                          GemmUser::kTable, GemmUser::kMixed,
+                                          GemmUser::kSteps, GemmUser::kHalfTable};
+const char* user_name(GemmUser user);
 
 struct GemmCase {
   uint64_t seed = 1;  // of all values

@@ -62,9 +62,7 @@ class GemmRun {
       bias_ = random_normal(gemm_.bias_axis == BiasAxis::kColumn ? gemm_.n : gemm_.m,
                             gemm_.bias_type, 1, random_);
     }
-    if (gemm_.user == GemmUser::kTable) {
-      table_ = random_normal(gemm_.m * columns(), DataType::kF32, 1, random_);
-    }
+    table_ = user_table(gemm_.user, gemm_.m, columns(), random_);
     beta_ = gemm_.has_c ? factor(random_) - 2 : 0;
     draw_output();
   }
@@ -244,7 +242,7 @@ class GemmRun {
   void upload_user() {
     Result<UserEpilogue> user = UserEpilogue::create(context_, user_source(gemm_.user));
     ASSERT_TRUE(user.ok()) << user.status().to_string() << "\n" << user.status().detail();
-    const DevicePointer table = table_.empty() ? 0 : device(encode(table_, DataType::kF32));
+    const DevicePointer table = table_.empty() ? 0 : device(table_);
     arguments_ = user_arguments(gemm_.user, table, columns());
     request_.epilogue.user = *user;
     request_.epilogue.user_arguments = arguments_.data();
@@ -306,8 +304,7 @@ class GemmRun {
   std::vector<float> sums_, bias_, factors_;
   float alpha_ = 1, beta_ = 0;
   HostMatrix c_, residual_;
-  std::vector<float> table_;
-  std::vector<uint8_t> arguments_;
+  std::vector<uint8_t> table_, arguments_;
   Output output_;
   GemmRequest request_;
   std::vector<std::unique_ptr<Guarded>> buffers_;

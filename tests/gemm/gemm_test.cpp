@@ -2,15 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tensor-core kernel against the reference, bit for bit by the published model of how tensor
 // cores add: a sample of its configurations that has every legal pair of values of two axes, and
-// random problems. The emulator's checks of order and of uninitialised memory are on, its device is
-// small, so that thread blocks compute many tiles, and every launch runs in as many orders as
-// NIBBLE_EMULATOR_SEEDS says (here 2).
+// random problems.
 #include <gtest/gtest.h>
-
-#include <cstdlib>
 
 #include "tests/families/gemm_case.h"
 #include "tests/families/space/gemm_space.h"
+#include "tests/gemm/emulator.h"
 
 namespace nibble::test {
 namespace {
@@ -21,30 +18,9 @@ constexpr int kProblems = 2000;
 // Shapes of a problem that one kernel is tried with: compiling takes longer than running.
 constexpr int kShapes = 5;
 
-// Before the emulator is loaded. What is set stays.
-class EmulatorSettings : public testing::Environment {
- public:
-  void SetUp() override {
-    setenv("NIBBLE_EMULATOR_CHECK", "order,tensor-fences,tensor-waits,uninitialized", 0);
-    setenv("NIBBLE_EMULATOR_MULTIPROCESSORS", "8", 0);
-    setenv("NIBBLE_EMULATOR_SEED", "1", 0);
-    setenv("NIBBLE_EMULATOR_SEEDS", "2", 0);
-  }
-};
-const auto* const kSettings = testing::AddGlobalTestEnvironment(new EmulatorSettings);
-
 // A quarter of the shards runs as sm_103a.
 Context& context(int shard) {
-  auto create = [](const char* device) {
-    Options options = Options::from_environment();
-    options.device = device;
-    return Context::create(options);
-  };
-  static auto& b200 = *new Result<Context>(create("emulator:sm_100a"));
-  static auto& b300 = *new Result<Context>(create("emulator:sm_103a"));
-  Result<Context>& created = shard % 4 == 3 ? b300 : b200;
-  EXPECT_TRUE(created.ok()) << created.status().to_string();
-  return created.value();
+  return emulated_context(shard % 4 == 3 ? "emulator:sm_103a" : "emulator:sm_100a");
 }
 
 // Each launch is a check of its own: the status of one that failed stays with the device.
