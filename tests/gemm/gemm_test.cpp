@@ -62,19 +62,69 @@ TEST_P(Gemm, SampleOfConfigurations) {
   }
 }
 
+// Whether TMA can store D: addresses and strides of multiples of 16 bytes.
+bool is_aligned(const GemmCase& gemm) {
+  const int64_t bytes = gemm.output == OutputType::kF32 ? 4 : 2;
+  const int64_t row = (gemm.gated ? gemm.n / 2 : gemm.n) + gemm.d_row_gap;
+  const int64_t matrix = gemm.m * row + gemm.d_batch_gap;
+  return gemm.d_offset * bytes % 16 == 0 && row * bytes % 16 == 0 && matrix * bytes % 16 == 0;
+}
+
+bool is_legal(const GemmCase& gemm, const GemmConfig& config) {
+  SpacePoint point{gemm.format, gemm.output, gemm.gated, is_aligned(gemm),
+                   gemm.m,      gemm.n,      gemm.k,     config};
+  constexpr int64_t kSharedBytes = 232448;
+  return why_illegal(point, kSharedBytes).empty();
+}
+
+// Of the members that are set at random, those that are legal together.
+GemmConfig random_config(const GemmCase& gemm, std::mt19937_64& random) {
+  const auto draw = [&](std::initializer_list<int> values) {
+    return *(values.begin() + random() % values.size());
+  };
+  constexpr int kTries = 400;
+  for (int tries = 0; tries < kTries; ++tries) {
+    const GemmConfig config{.cta_group = draw({1, 2}),
+                            .tile_n = draw({8, 16, 32, 64, 128, 192, 256}),
+                            .tile_k = draw({128, 256}),
+                            .cluster_m = draw({1, 2, 4}),
+                            .cluster_n = draw({1, 2, 4}),
+                            .stages = draw({2, 3, 4, 5, 6}),
+                            .accumulators = draw({1, 2}),
+                            .raster = draw({1, 2, 8}),
+                            .split = draw({1, 2, 3, 4}),
+                            .epilogue_columns = draw({8, 16, 32, 64}),
+                            .scheduler = draw({0, 1}),
+                            .swapped = draw({0, 1})};
+    if (is_legal(gemm, config)) return config;
+  }
+  return {};
+}
+
+// All of a configuration at random, one member, or none: the rest is the cost model's choice.
+void draw_config(GemmCase& gemm, std::mt19937_64& random) {
+  gemm.config = {};
+  const uint64_t kind = gemm.k > 0 ? random() % 4 : 3;
+  if (kind < 2) gemm.config = random_config(gemm, random);
+  if (kind == 2) gemm.config.cta_group = 1 + static_cast<int>(random() % 2);
+  gemm.workspace = gemm.config.split > 1;
+}
+
 TEST_P(Gemm, RandomProblems) {
   std::mt19937_64 random(static_cast<uint64_t>(GetParam()) + 1);
   for (int i = GetParam(); i < kProblems / kShapes; i += kShards) {
     GemmCase gemm = random_case(random, 1 << 20);
     gemm.kernel = GemmKernel::kTensor;
     gemm.tensor = gemm.k > 0;
-    if (random() % 2 == 0) gemm.config.cta_group = 1 + static_cast<int>(random() % 2);
+    draw_config(gemm, random);
     for (int shape = 0; shape < kShapes; ++shape) {
       check(GetParam(), gemm);
-      // The same kernel for most of the time: rows and batches change nothing about alignment.
+      // The same kernel for most of the time: rows and batches change little about alignment, and
+      // what is legal.
       gemm.seed = random();
       gemm.m = 1 + static_cast<int64_t>(random() % 300);
       gemm.batch = 1 + static_cast<int64_t>(random() % 3);
+      if (gemm.config.tile_n != 0 && !is_legal(gemm, gemm.config)) draw_config(gemm, random);
     }
   }
 }
