@@ -69,15 +69,10 @@ Status check_options(const QuantizeRequest& request) {
   if (request.format != QuantizedFormat::kNvfp4) {
     return refuse("blocks = square: format must be nvfp4, " + format + " has blocks of 32 x 1");
   }
-  if (request.rounding == Rounding::kStochastic) {
+  if (has_transform(request) && request.copies == Copies::kBoth) {
     return refuse(
-        "blocks = square: rounding must be nearest_even, for both copies to have the "
-        "same codes");
-  }
-  if (has_transform(request)) {
-    return refuse(
-        "blocks = square: there must be no transform, for both copies to have the same "
-        "codes");
+        "blocks = square with a transform: copies must be row_wise or transposed, both have the "
+        "same codes and a transform is of one");
   }
   return {};
 }

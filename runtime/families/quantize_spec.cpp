@@ -82,11 +82,12 @@ bool copies_legal(const KernelSpec& spec) {
   return copies != Copies::kTransposed || spec.values[kRowTransform] == kNoTransform;
 }
 
-// What only NVFP4 has.
-bool format_legal(const KernelSpec& spec) {
+// A square block has one code an element: in both copies, or in the one that is transformed.
+bool square_legal(const KernelSpec& spec) {
   const auto format = format_of(spec);
   if (spec.values[kSquareBlocks] == 0) return true;
-  return format == QuantizedFormat::kNvfp4 && spec.values[kStochastic] == 0 && !has_transform(spec);
+  const bool both = spec.values[kCopies] == static_cast<int>(Copies::kBoth);
+  return format == QuantizedFormat::kNvfp4 && !(both && has_transform(spec));
 }
 
 // The kernel for an amax has the values that make no difference to it at one.
@@ -153,7 +154,7 @@ bool uses_patches(const KernelSpec& spec) {
 }
 
 bool quantize_legal(const KernelSpec& spec) {
-  if (!copies_legal(spec) || !format_legal(spec)) return false;
+  if (!copies_legal(spec) || !square_legal(spec)) return false;
   if (spec.values[kMakesCodes] == 0 && !amax_only_legal(spec)) return false;
   if (uses_patches(spec)) {
     return spec.values[kThreads] == patch_threads(spec) && spec.values[kRowsPerTile] == 1 &&
@@ -204,6 +205,7 @@ KernelSpec transformed_amax_spec(const Family& family, const QuantizeRequest& re
   spec.values[kMakesCodes] = 0;
   spec.values[kRecordsAmax] = 1;
   spec.values[kFormat] = 0;
+  spec.values[kSquareBlocks] = 0;
   spec.values[kStochastic] = 0;
   spec.values[kScaleLayout] = 0;
   spec.values[kRowsPerTile] = 1;

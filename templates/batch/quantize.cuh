@@ -53,7 +53,7 @@ template <class Config>
 struct QuantizeBatchBounds {
   static constexpr int kThreads = Config::kThreads;
   static constexpr int kOfOne = QuantizeBounds<Config>::kBlocks;
-  static constexpr int kBlocks = kOfOne > 1 ? kOfOne * 2 / 3 : 1;
+  static constexpr int kBlocks = kOfOne > 1 ? kOfOne / 2 : 1;
 };
 
 // Items: QuantizeParams.

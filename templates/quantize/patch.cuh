@@ -108,6 +108,30 @@ struct Patch {
     }
   }
 
+  // What the transforms make of the patch takes its place.
+  template <int kRowTransform, int kColumnTransform>
+  __device__ void transform(const uint32_t (&signs)[2], int rows) {
+    if constexpr (kRowTransform != kNoTransform) {
+#pragma unroll 1
+      for (int r = 0; r < kRows; ++r) {
+        uint32_t y[4];
+        row<kRowTransform>(r, signs[0], y);
+        mine[r * kPitch] = make_uint4(y[0], y[1], y[2], y[3]);
+      }
+    }
+    if constexpr (kColumnTransform != kNoTransform) {
+#pragma unroll 1
+      for (int j = 0; j < 2; ++j) {
+        uint32_t y[2][kRows];
+        columns<kColumnTransform>(j, signs[1], rows, y);
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) {
+          reinterpret_cast<uint2*>(mine + r * kPitch)[j] = make_uint2(y[0][r], y[1][r]);
+        }
+      }
+    }
+  }
+
  private:
   template <class Element>
   __device__ static void copy_elements(uint4* to, const char* from, int count) {

@@ -84,14 +84,24 @@ struct PatchRows {
       }
     } else {
 #pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        uint32_t words[4];
-        dither_words(params.keys, 0, row + i, block, words);
-        const int lane = threadIdx.x % 4;
-        const uint32_t low = lane % 2 == 0 ? words[0] : words[1];
-        const uint32_t high = lane % 2 == 0 ? words[2] : words[3];
-        random[i][0] = lane < 2 ? low : high;
-      }
+      for (int i = 0; i < 2; ++i) random_of_row(params, row + i, block, random[i]);
+    }
+  }
+
+  // The same of one row: two words, or one.
+  __device__ static void random_of_row(const QuantizeParams& params, int64_t row, int64_t block,
+                                       uint32_t (&random)[2]) {
+    uint32_t words[4];
+    dither_words(params.keys, 0, row, block, words);
+    if constexpr (kRandomLanes == 2) {
+      const bool odd = threadIdx.x % 2 != 0;
+#pragma unroll
+      for (int i = 0; i < 2; ++i) random[i] = odd ? words[2 + i] : words[i];
+    } else {
+      const int lane = threadIdx.x % 4;
+      const uint32_t low = lane % 2 == 0 ? words[0] : words[1];
+      const uint32_t high = lane % 2 == 0 ? words[2] : words[3];
+      random[0] = lane < 2 ? low : high;
     }
   }
 

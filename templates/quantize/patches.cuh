@@ -162,9 +162,11 @@ struct PatchQuantizer {
   // One scale for the 16 x 16 elements of this patch and those beside it: codes are made once, the
   // transposed ones by moving them.
   __device__ void quantize_square() {
-    static_assert(
-        !kSquare || (kRows == 16 && Format::kCodeBits == 4 && !E::kStochastic && !kHasTransform),
-        "kSquareBlocks: NVFP4 to nearest even, without a transform");
+    static_assert(!kSquare || (kRows == 16 && Format::kCodeBits == 4 &&
+                               !(kHasTransform && kHasRows && kHasColumns)),
+                  "kSquareBlocks: NVFP4; a transform for one copy alone");
+    patch.template transform<Config::kRowTransform, Config::kColumnTransform>(params.signs,
+                                                                              rows - tile_row);
     const float amax = square_amax();
     record(0, amax);
     record(1, amax);
@@ -288,9 +290,22 @@ struct PatchQuantizer {
     for (int i = 0; i < 8; ++i) {
       x[i] = W::value(w[i / W::kPerWord], i % W::kPerWord);
     }
+    uint32_t random[2] = {};
+    if constexpr (E::kStochastic) square_random(r, random);
     uint32_t words[E::kWords];
-    E::template encode<false>(x, f, E::kInHardware ? 0 : W::signs(w), 0, 0, words);
+    E::template encode<false>(x, f, E::kInHardware ? 0 : W::signs(w), random[0], random[1], words);
     return words[0];
+  }
+
+  // The random words of those: of the row-wise copy, for both.
+  __device__ void square_random(int r, uint32_t (&random)[2]) const {
+    const int64_t block = (column + tile_column) / 16;
+    Rows::random_of_row(params, row + tile_row + r, block, random);
+    if constexpr (W::kIs32Bit) {
+      uint32_t other[2];
+      Rows::random_of_row(params, row + tile_row + r + 8, block, other);
+      random[1] = other[0];
+    }
   }
 
   // Rows and columns beyond the matrix have scale 0.

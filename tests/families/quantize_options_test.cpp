@@ -53,9 +53,13 @@ std::vector<Case> all_cases() {
         }
       }
       if (format != QuantizedFormat::kNvfp4) continue;
-      for (const bool records : {false, true}) {
-        cases.push_back(
-            {format, copies, BlockShape::kSquare, Rounding::kNearestEven, -1, -1, records});
+      for (const auto rounding : {Rounding::kNearestEven, Rounding::kStochastic}) {
+        for (const int signs : {-1, 0xD7E8, 0x4321}) {
+          if (signs >= 0 && copies == Copies::kBoth) continue;
+          const bool rows = copies == Copies::kRowWise;
+          cases.push_back({format, copies, BlockShape::kSquare, rounding, rows ? signs : -1,
+                           rows ? -1 : signs, cases.size() % 2 == 1});
+        }
       }
     }
   }
@@ -225,6 +229,10 @@ TEST_P(QuantizeOptions, RaggedShapesAndAlignments) {
       {.copies = Copies::kTransposed},
       {.blocks = BlockShape::kSquare, .records = true},
       {.copies = Copies::kTransposed, .blocks = BlockShape::kSquare},
+      {.copies = Copies::kTransposed,
+       .blocks = BlockShape::kSquare,
+       .rounding = Rounding::kStochastic,
+       .transposed_transform = 0xD7E8},
       {.transposed_transform = 0xD7E8},
       {.rounding = Rounding::kStochastic, .transposed_transform = 0xD7E8},
       {.scaling = BlockScaling::kFourOverSix},
@@ -442,15 +450,11 @@ TEST_P(QuantizeOptions, WhatMakesNoSenseIsRefusedByName) {
   expect_error(
       [](auto& r) {
         r.blocks = BlockShape::kSquare;
-        r.rounding = Rounding::kStochastic;
-      },
-      "blocks = square: rounding must be nearest_even, for both copies to have the same codes");
-  expect_error(
-      [](auto& r) {
-        r.blocks = BlockShape::kSquare;
+        r.copies = Copies::kBoth;
         r.transform.enabled = true;
       },
-      "blocks = square: there must be no transform, for both copies to have the same codes");
+      "blocks = square with a transform: copies must be row_wise or transposed, both have the same "
+      "codes and a transform is of one");
   expect_error([](auto& r) { r.transposed_transform.enabled = true; },
                "transposed_transform is of the transposed copy: copies must be transposed or both");
   expect_error(

@@ -37,10 +37,13 @@ uint8_t code_of(float value, float encode, int64_t row, int64_t column, const Op
   const float scaled = value * encode;
   const bool is_e4m3 = options.format == Format::kMxfp8;
   if (!options.stochastic) return is_e4m3 ? encode_e4m3(scaled) : encode_e2m1(scaled);
+  // Both copies of a square block have the codes of the row-wise one.
+  const bool turned = options.square && options.copy == 1;
+  if (turned) std::swap(row, column);
   const auto words =
       philox(options.seed, {static_cast<uint32_t>(column / 16), static_cast<uint32_t>(row),
                             static_cast<uint32_t>(static_cast<uint64_t>(row) >> 32),
-                            static_cast<uint32_t>(options.copy)});
+                            static_cast<uint32_t>(turned ? 0 : options.copy)});
   const auto place = static_cast<int>(column % 16);
   return is_e4m3 ? encode_e4m3_stochastic(scaled, dither_e4m3(words, place))
                  : encode_e2m1_stochastic(scaled, dither(words, place));

@@ -37,7 +37,8 @@ enum class Copies : int {
 
 enum class BlockShape : int {
   kRow = 0,     // consecutive elements of a row of the copy: 16 of NVFP4, 32 of the MX formats
-  kSquare = 1,  // 16 x 16, for weights: both copies have the same codes. NVFP4 only
+  kSquare = 1,  // 16 x 16, for weights: both copies have the same codes. NVFP4 only; a transform
+                // needs the other copy left out
 };
 
 enum class BlockScaling : int {
