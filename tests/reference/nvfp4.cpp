@@ -22,18 +22,24 @@ double e4m3_magnitude(int code) {
   return std::ldexp(8 + mantissa, exponent - 7 - 3);
 }
 
-// Index of the magnitude nearest to `value`; of two equally near, the even one. `magnitude(i)`
-// grows with i < count; beyond the last is the last.
-template <class Magnitude>
-int nearest(double value, int count, Magnitude magnitude) {
-  if (value >= magnitude(count - 1)) return count - 1;
-  int best = 0;
-  for (int i = 1; i < count; ++i) {
-    const double now = std::fabs(magnitude(i) - value);
-    const double before = std::fabs(magnitude(best) - value);
-    if (now < before || (now == before && i % 2 == 0)) best = i;
-  }
-  return best;
+constexpr int kE4m3Codes = 127;
+const std::array<double, kE4m3Codes> kE4m3 = [] {
+  std::array<double, kE4m3Codes> all{};
+  for (int code = 0; code < kE4m3Codes; ++code)
+    all[static_cast<size_t>(code)] = e4m3_magnitude(code);
+  return all;
+}();
+
+// Index of the magnitude nearest to `value`; of two equally near, the even one. Magnitudes grow
+// with their index; beyond the last is the last.
+int nearest(double value, std::span<const double> magnitudes) {
+  const size_t last = magnitudes.size() - 1;
+  if (value >= magnitudes[last]) return static_cast<int>(last);
+  size_t above = 1;
+  while (magnitudes[above] <= value) ++above;
+  const double up = magnitudes[above] - value, down = value - magnitudes[above - 1];
+  const bool rounds_up = up < down || (up == down && above % 2 == 0);
+  return static_cast<int>(rounds_up ? above : above - 1);
 }
 
 }  // namespace
@@ -47,8 +53,7 @@ uint8_t encode_e2m1(float value) {
   if (std::isnan(value)) return 7;
   const int sign = std::signbit(value) ? 8 : 0;
   if (std::isinf(value)) return static_cast<uint8_t>(sign | 7);
-  return static_cast<uint8_t>(
-      sign | nearest(std::fabs(static_cast<double>(value)), 8, [](int i) { return kE2m1[i]; }));
+  return static_cast<uint8_t>(sign | nearest(std::fabs(static_cast<double>(value)), kE2m1));
 }
 
 float decode_e4m3(uint8_t byte) {
@@ -61,8 +66,7 @@ uint8_t encode_e4m3(float value) {
   if (std::isnan(value)) return 0x7F;
   const int sign = std::signbit(value) ? 0x80 : 0;
   if (std::isinf(value)) return static_cast<uint8_t>(sign | 0x7E);
-  return static_cast<uint8_t>(sign |
-                              nearest(std::fabs(static_cast<double>(value)), 127, e4m3_magnitude));
+  return static_cast<uint8_t>(sign | nearest(std::fabs(static_cast<double>(value)), kE4m3));
 }
 
 float decode_f16(uint16_t bits) {
