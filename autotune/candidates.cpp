@@ -12,7 +12,7 @@ namespace {
 
 // Spaces of no more combinations are looked through whole; of others, so many draws are made for
 // each candidate that is still wanted: a bound where nearly nothing is legal.
-constexpr size_t kSmallSpace = 1 << 15;
+constexpr size_t kSmallSpace = 1 << 17;
 constexpr size_t kDraws = 64;
 
 // The places of the constants that can be tuned.

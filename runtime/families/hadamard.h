@@ -18,6 +18,7 @@ enum HadamardConstant : size_t {
   kHadamardSize,
   kHadamardElementType,
   kHadamardVectorBytes,
+  kHadamardAligned,
   kHadamardSigns,
   kHadamardInverse,
   kHadamardWrite,

@@ -97,16 +97,17 @@ KernelSpec row_spec(const HadamardRequest& request, const Arch& arch) {
   KernelSpec spec = problem_spec(kHadamardFamily, request, arch);
   auto& v = spec.values;
   const bool wide = (arch.features & kWideLoad) != 0;
+  const int aligned = wide ? aligned_bytes(request, {32, 16, 8}) : aligned_bytes(request, {16, 8});
+  v[kHadamardAligned] = aligned;
   if (hadamard_base(v[kHadamardSize]) == 1) {
-    v[kHadamardVectorBytes] =
-        wide ? aligned_bytes(request, {32, 16}) : aligned_bytes(request, {16});
+    v[kHadamardVectorBytes] = aligned >= 16 ? aligned : 0;
     choose_power(spec);
   } else {
     v[kHadamardVectorBytes] = 0;
     v[kHadamardThreadsPerGroup] = 1;
     const int bytes =
         hadamard_layout(hadamard_tiling(spec)).vector * static_cast<int>(size_of(request.x.type));
-    if (bytes >= 8) v[kHadamardVectorBytes] = aligned_bytes(request, {bytes});
+    if (bytes >= 8 && bytes <= aligned) v[kHadamardVectorBytes] = bytes;
     choose_with_base(spec);
   }
   // Where shared memory is too small for all of a group.
@@ -122,12 +123,14 @@ KernelSpec column_spec(const HadamardRequest& request, const Arch& arch) {
   auto& v = spec.values;
   const int size = v[kHadamardSize];
   const bool is_16_bit = v[kHadamardElementType] != 0, writes = v[kHadamardWrite] != 0;
+  const int aligned = aligned_bytes(request, {16, 8, 4});
+  v[kHadamardAligned] = aligned;
   v[kHadamardThreads] = size <= 16 && writes ? 256 : 128;
   if (is_16_bit && !writes && size <= 64) {
-    v[kHadamardVectorBytes] = aligned_bytes(request, {16, 8, 4});
+    v[kHadamardVectorBytes] = aligned;
     v[kHadamardRowsPerThread] = std::min(size, 8);
   } else {
-    v[kHadamardVectorBytes] = aligned_bytes(request, {8, 4});
+    v[kHadamardVectorBytes] = std::min(aligned, 8);
     v[kHadamardRowsPerThread] = std::min(size, 16);
   }
   if (v[kHadamardVectorBytes] <= 4 && size >= 32) v[kHadamardRowsPerThread] = 32;

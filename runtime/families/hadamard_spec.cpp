@@ -21,6 +21,8 @@ constexpr int kTypes[] = {0, 1, 2};
 constexpr std::string_view kTypeNames[] = {"f32", "f16", "bf16"};
 constexpr int kVectors[] = {16, 0, 8, 32};
 constexpr int kColumnsVectors[] = {4, 0, 8, 16};
+constexpr int kAlignments[] = {16, 0, 8, 32};
+constexpr int kColumnsAlignments[] = {16, 0, 4, 8};
 constexpr int kSigns[] = {0, 1, 2, 3};
 constexpr std::string_view kSignNames[] = {"none", "mask", "device", "default"};
 constexpr int kFlags[] = {0, 1};
@@ -50,16 +52,18 @@ constexpr std::array<int, kSizes> kSizeChoices = [] {
 
 // clang-format off: a constant a row
 constexpr std::array<Constant, kHadamardThreadsPerGroup> shared_constants(
-    std::span<const int> threads, std::span<const int> sizes, std::span<const int> vectors) {
+    std::span<const int> threads, std::span<const int> sizes, std::span<const int> vectors,
+    std::span<const int> alignments) {
   return {{
       {"kThreads", "threads", "threads of a thread block", Origin::kTuned, threads, {}},
       {"kSize", "size", "elements of a group", Origin::kProblem, sizes, {}},
       {"kElementType", "type", "type of x and y", Origin::kProblem, kTypes, kTypeNames},
-      {"kVectorBytes",
-       "vector",
-       "bytes of one access; 0: an element",
+      {"kVectorBytes", "vector", "bytes of one access; 0: an element", Origin::kTuned, vectors, {}},
+      {"kAligned",
+       "aligned",
+       "bytes that divide where rows of x and y begin; 0: fewer",
        Origin::kProblem,
-       vectors,
+       alignments,
        {}},
       {"kSigns", "signs", "where the sign vector is", Origin::kProblem, kSigns, kSignNames},
       {"kInverse", "inverse", "1: H transposed, then the signs", Origin::kProblem, kFlags, {}},
@@ -70,7 +74,7 @@ constexpr std::array<Constant, kHadamardThreadsPerGroup> shared_constants(
 
 constexpr std::array<Constant, kHadamardConstants> kRowConstants = [] {
   std::array<Constant, kHadamardConstants> all{};
-  const auto shared = shared_constants(kThreadChoices, kSizeChoices, kVectors);
+  const auto shared = shared_constants(kThreadChoices, kSizeChoices, kVectors, kAlignments);
   for (size_t i = 0; i < shared.size(); ++i) all[i] = shared[i];
   all[kHadamardThreadsPerGroup] = {"kThreadsPerGroup", "per_group",         "threads of a group",
                                    Origin::kTuned,     kGroupThreadChoices, {}};
@@ -99,7 +103,8 @@ constexpr std::array<Constant, kHadamardConstants> kRowConstants = [] {
 
 constexpr std::array<Constant, kHadamardColumnsConstants> kColumnConstants = [] {
   std::array<Constant, kHadamardColumnsConstants> all{};
-  const auto shared = shared_constants(kColumnsThreadChoices, kColumnsSizes, kColumnsVectors);
+  const auto shared =
+      shared_constants(kColumnsThreadChoices, kColumnsSizes, kColumnsVectors, kColumnsAlignments);
   for (size_t i = 0; i < shared.size(); ++i) all[i] = shared[i];
   all[kHadamardRowsPerThread] = {"kRowsPerThread", "rows",      "rows that a thread holds",
                                  Origin::kTuned,   kRowChoices, {}};
@@ -139,9 +144,20 @@ bool ahead_legal(const KernelSpec& spec) {
   if (v[kHadamardAhead] == 0) return true;
   // Bulk copies are of multiples of 16 bytes. Beside a base the kernel has no registers for where
   // the prefetch begins.
-  if (v[kHadamardPasses] == 0 || v[kHadamardVectorBytes] < 16) return false;
+  if (v[kHadamardPasses] == 0 || v[kHadamardVectorBytes] == 0 || v[kHadamardAligned] < 16) {
+    return false;
+  }
   return v[kHadamardAhead] == 2 ||
          (hadamard_base(v[kHadamardSize]) == 1 && v[kHadamardThreads] <= 512);
+}
+
+// Single elements only where a vector of `bytes` is not to be had.
+bool vector_legal(const KernelSpec& spec, int bytes) {
+  const bool wide = (spec.arch->features & kWideLoad) != 0;
+  const int aligned = spec.values[kHadamardAligned];
+  if (!wide && aligned >= 32) return false;
+  const bool possible = bytes >= 4 && bytes <= aligned;
+  return spec.values[kHadamardVectorBytes] == (possible ? bytes : 0);
 }
 
 bool outputs_legal(const KernelSpec& spec) {
@@ -154,13 +170,14 @@ bool row_legal(const KernelSpec& spec) {
   const auto& v = spec.values;
   const int threads = v[kHadamardThreads], groups = v[kHadamardGroupsPerThread];
   const bool with_shared = v[kHadamardPasses] != 0;
-  if (v[kHadamardVectorBytes] == 32 && (spec.arch->features & kWideLoad) == 0) return false;
   if (!outputs_legal(spec) || threads % v[kHadamardThreadsPerGroup] != 0) return false;
   if (!hadamard_legal(hadamard_tiling(spec))) return false;
   if (with_shared && groups != 1) return false;
   const HadamardLayout layout = hadamard_layout(hadamard_tiling(spec));
   const int elements = layout.elements;
-  if (!ahead_legal(spec)) return false;
+  // Of a vector of less than 8 bytes no more than single elements are accessed.
+  const int bytes = layout.vector * element_bytes(spec);
+  if (!vector_legal(spec, bytes >= 8 ? bytes : 0) || !ahead_legal(spec)) return false;
   if (layout.base > 1 && v[kHadamardNarrow] > 1) return false;  // too many registers
   // ptxas spills a little for the sake of a third thread block of 128.
   if (layout.base > 1 && elements >= 64 && v[kHadamardSigns] == 2 && threads == 128) return false;
@@ -179,8 +196,8 @@ bool column_legal(const KernelSpec& spec) {
   const int size = v[kHadamardSize], rows = v[kHadamardRowsPerThread];
   const int vector_bytes = v[kHadamardVectorBytes];
   const int vector = (vector_bytes == 0 ? 4 : vector_bytes) / element_bytes(spec);
-  return outputs_legal(spec) && rows <= size && size / rows <= 8 &&
-         rows * vector * element_bytes(spec) <= 128 &&
+  return vector_legal(spec, std::max(vector_bytes, 4)) && outputs_legal(spec) && rows <= size &&
+         size / rows <= 8 && rows * vector * element_bytes(spec) <= 128 &&
          registers_suffice(rows * vector, v[kHadamardThreads]);
 }
 

@@ -23,6 +23,8 @@ __device__ void prefetch_unit(const UnitPlace<Config>& place, const HadamardPara
 template <class Config>
 struct Slots {
   using G = Group<Config>;
+  static_assert(Config::kAligned >= 16 && G::kUnitBytes % 16 == 0 && G::Vector::kBytes >= 8,
+                "kAhead: bulk copies are of multiples of 16 bytes");
   uint32_t slot;     // of this thread's group
   uint32_t barrier;  // its phases: the slots are full. A thread of each group arrives.
   uint32_t parity = 0;
@@ -57,12 +59,17 @@ struct Slots {
     parity ^= 1;
     if (!place.present()) return x.clear();
     const uint32_t from = slot + G::thread() * G::Vector::kBytes;
+    constexpr int kWords = G::Vector::kWords < 4 ? G::Vector::kWords : 4;  // of one access
 #pragma unroll
     for (int c = 0; c < G::kLayout.chunks; ++c) {
+      const uint32_t vector = from + c * Config::kThreadsPerGroup * G::Vector::kBytes;
 #pragma unroll
-      for (int w = 0; w < G::Vector::kWords; w += 4) {
-        ptx::ld_shared_v4_b32(from + c * Config::kThreadsPerGroup * G::Vector::kBytes + w * 4,
-                              x.vector[c].word + w);
+      for (int w = 0; w < G::Vector::kWords; w += kWords) {
+        if constexpr (kWords == 4) {
+          ptx::ld_shared_v4_b32(vector + w * 4, x.vector[c].word + w);
+        } else {
+          ptx::ld_shared_v2_b32(vector + w * 4, x.vector[c].word + w);
+        }
       }
     }
   }
