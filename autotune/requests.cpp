@@ -4,6 +4,7 @@
 
 #include "nibble/amax.hpp"
 #include "nibble/dequantize.hpp"
+#include "nibble/gemm.hpp"
 #include "nibble/hadamard.hpp"
 #include "nibble/scale_layout.hpp"
 
@@ -126,6 +127,31 @@ RequestPlan plan_scale_layout(const Problem& problem) {
       }};
 }
 
+// NVFP4 operands, no epilogue.
+RequestPlan plan_gemm(const Problem& problem) {
+  constexpr OperandFormat kFormat = OperandFormat::kNvfp4;
+  RequestPlan plan;
+  for (const int64_t rows : {problem.rows, problem.columns}) {
+    plan.operands.push_back({Content::kCodes, rows * operand_row_bytes(kFormat, problem.depth)});
+    plan.operands.push_back({Content::kScales, operand_scale_bytes(kFormat, rows, problem.depth)});
+  }
+  plan.operands.push_back({Content::kOutput, matrix_bytes(problem)});
+  plan.launch = [=](Context& context, const Addresses& at) {
+    constexpr OutputType kOutputs[] = {OutputType::kF32, OutputType::kF16, OutputType::kBf16};
+    GemmRequest request;
+    request.format = kFormat;
+    request.m = problem.rows;
+    request.n = problem.columns;
+    request.k = problem.depth;
+    request.a = {.data = at[0], .scales = at[1]};
+    request.b = {.data = at[2], .scales = at[3]};
+    request.d = {.data = at[4], .type = kOutputs[static_cast<int>(problem.type)]};
+    request.kernel = GemmKernel::kTensor;
+    return gemm(context, request);
+  };
+  return plan;
+}
+
 constexpr Entry kEntries[] = {
     {"amax", plan_amax},
     {"amax_rows", plan_amax_rows},
@@ -134,12 +160,19 @@ constexpr Entry kEntries[] = {
     {"hadamard", plan_hadamard<Axis::kRow>},
     {"hadamard_columns", plan_hadamard<Axis::kColumn>},
     {"scale_layout", plan_scale_layout},
+    {"gemm", plan_gemm},
 };
 
 }  // namespace
 
 Result<RequestPlan> plan_request(const Problem& problem) {
   std::string names;
+  const bool is_gemm = problem.family == "gemm";
+  if (is_gemm != (problem.depth > 0)) {
+    return Status(Code::kInvalidArgument, "depth = " + std::to_string(problem.depth) +
+                                              ": must be " +
+                                              (is_gemm ? "k, >= 1" : "0: only gemm has one"));
+  }
   for (const auto& [family, plan] : kEntries) {
     if (family == problem.family) return plan(problem);
     names += (names.empty() ? "" : ", ") + std::string(family);

@@ -16,11 +16,12 @@ namespace nibble::autotune {
 
 struct Problem {
   std::string family = "quantize";
-  int64_t rows = 0;     // of the matrix that is not quantised
+  int64_t rows = 0;     // of the matrix that is not quantised; gemm: of D
   int64_t columns = 0;  // scale_layout: blocks of a row
   DataType type = DataType::kBf16;
   ScaleLayout layout = ScaleLayout::kRowMajor;  // of scales; scale_layout: the one it makes
-  int64_t size = 0;  // Hadamard: elements of a group; 0: the whole row or column
+  int64_t size = 0;   // Hadamard: elements of a group; 0: the whole row or column
+  int64_t depth = 0;  // gemm: k
   QuantizedFormat format = QuantizedFormat::kNvfp4;  // quantize, dequantize
   // quantize
   Copies copies = Copies::kRowWise;

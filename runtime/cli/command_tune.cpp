@@ -292,8 +292,10 @@ void add_choice(CLI::App& command, const std::string& name, Value* value,
 
 void add_problem_options(CLI::App& command, autotune::Problem* problem) {
   command
-      .add_option("--family", problem->family,
-                  "amax, amax_rows, quantize, dequantize, hadamard, hadamard_columns, scale_layout")
+      .add_option(
+          "--family", problem->family,
+          "amax, amax_rows, quantize, dequantize, hadamard, hadamard_columns, scale_layout, "
+          "gemm (of NVFP4)")
       ->capture_default_str();
   add_choice<DataType>(
       command, "--type", &problem->type,
@@ -305,6 +307,7 @@ void add_problem_options(CLI::App& command, autotune::Problem* problem) {
       "row_major or 128x4: where the scales lie; scale_layout: the one it makes");
   command.add_option("--size", problem->size,
                      "Elements of a Hadamard transform (default: the whole row or column)");
+  command.add_option("--depth", problem->depth, "k of a matrix multiplication");
   add_choice<QuantizedFormat>(command, "--format", &problem->format,
                               {{"nvfp4", QuantizedFormat::kNvfp4},
                                {"mxfp4", QuantizedFormat::kMxfp4},

@@ -20,14 +20,27 @@ bool is_trusted(const GemmRequest& problem, const Arch& arch) {
   return problem.kernel == GemmKernel::kAuto && (arch.features & kTcgen05) == 0;
 }
 
-// Whether what the tuning table has for sizes of this class is legal for these, and sums in the
-// model's order: no table changes bits.
-bool may_replace(const KernelSpec& spec, const KernelSpec& tuned, const GemmShape& shape,
-                 const GemmDevice& device) {
-  const int split = spec.values[kGemmSplit];
-  if (tuned == spec || tuned.values[kGemmSplit] != split) return false;
-  if (split > 1 && tuned.values[kGemmTileK] != spec.values[kGemmTileK]) return false;
-  return legal(shape, config_of(tuned), device);
+// A split k sums in another order; its parts are whole stages of tile_k.
+bool sums_alike(const KernelSpec& a, const KernelSpec& b) {
+  const int split = a.values[kGemmSplit];
+  return b.values[kGemmSplit] == split &&
+         (split == 1 || b.values[kGemmTileK] == a.values[kGemmTileK]);
+}
+
+// What the tuning table has for sizes of this class, where it is legal for these and sums as the
+// model's choice does: no table changes bits.
+Result<KernelSpec> tuned_spec(const ContextState& state, const GemmRequest& problem,
+                              const KernelSpec& spec, const GemmShape& shape,
+                              const GemmDevice& device) {
+  const KernelSpec tuned = state.tuning.choose(spec, {problem.m, problem.n, problem.k});
+  if (tuned == spec) return spec;
+  const GemmConfig config = config_of(tuned);
+  const bool is_legal = legal(shape, config, device);
+  if (is_legal && sums_alike(spec, tuned)) return tuned;
+  if (!state.tuning.on_trial(kGemmFamily)) return spec;
+  return Status(Code::kInvalidArgument,
+                is_legal ? "split, and with it tile_k: must be the model's, the bits follow"
+                         : illegal(shape, config, device));
 }
 
 Result<KernelSpec> spec_of(const ContextState& state, const GemmRequest& problem) {
@@ -43,8 +56,7 @@ Result<KernelSpec> spec_of(const ContextState& state, const GemmRequest& problem
   NIBBLE_TRY_ASSIGN(const GemmConfig config, choose_config(shape, problem.config, device));
   const KernelSpec spec = gemm_spec(problem, config, arch);
   if (!asks_nothing(problem.config)) return spec;
-  const KernelSpec tuned = state.tuning.choose(spec, {problem.m, problem.n, problem.k});
-  return may_replace(spec, tuned, shape, device) ? tuned : spec;
+  return tuned_spec(state, problem, spec, shape, device);
 }
 
 Status launch(const ContextState& state, const Kernel& kernel, const GemmRequest& problem) {

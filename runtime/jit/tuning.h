@@ -56,6 +56,10 @@ class Tuning {
   }
   size_t size() const { return chosen_.size(); }
 
+  // Whether a trial answers for this family.
+  bool on_trial(const Family& family) const {
+    return trial_ != nullptr && trial_->family == &family;
+  }
   // Null: no trial. Not while others launch in the context.
   void set_trial(TrialState* trial);
 

@@ -122,7 +122,7 @@ TEST(Tune, WrongUsageIsNamed) {
     EXPECT_EQ(ran.exit, static_cast<int>(Exit::kUsage)) << shape;
     EXPECT_NE(ran.err.find("ROWSxCOLUMNS"), std::string::npos) << ran.err;
   }
-  for (const char* family : {"gemm", "sort"}) {
+  for (const char* family : {"amax_batch", "sort"}) {
     const Ran ran =
         run_command({"tune", "--device", "emulator:sm_90a", "--family", family, "--shape", "4x4"});
     EXPECT_EQ(ran.exit, static_cast<int>(Exit::kUsage));
