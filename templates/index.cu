@@ -66,6 +66,8 @@ struct GemmConfig {
   enum : int {
     kThreads = 224,
     kFormat = 0,
+    kE5m2OfA = 0,
+    kE5m2OfB = 0,
     kOutput = 2,
     kAlpha = 1,
     kC = 3,

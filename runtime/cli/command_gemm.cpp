@@ -142,6 +142,10 @@ Outcome check_options(const GemmOptions& options) {
   if (!options.bias.empty() && !options.row_bias.empty()) {
     return usage("--bias and --row-bias: one of them");
   }
+  const bool e5m2 = options.job.a_fp8 != Fp8Type::kE4m3 || options.job.b_fp8 != Fp8Type::kE4m3;
+  if (e5m2 && options.job.format != OperandFormat::kFp8) {
+    return usage("--a-fp8 and --b-fp8 are for --format fp8");
+  }
   if (!options.job.user_arguments.empty() && options.epilogue.empty()) {
     return usage("--epilogue-arguments needs --epilogue");
   }
@@ -271,6 +275,11 @@ void add_gemm(CLI::App& app, Action* action) {
   command->add_option("--format", job.format, "Of the operands: nvfp4, mxfp4, mxfp8, fp8 or bf16")
       ->transform(CLI::CheckedTransformer(by_name<OperandFormat>(format_name, 5)))
       ->default_str("nvfp4");
+  const CLI::CheckedTransformer fp8(by_name<Fp8Type>(fp8_name, 2));
+  command->add_option("--a-fp8", job.a_fp8, "Elements of A of --format fp8: e4m3 or e5m2")
+      ->transform(fp8)
+      ->default_str("e4m3");
+  command->add_option("--b-fp8", job.b_fp8, "The same of B")->transform(fp8)->default_str("e4m3");
   command->add_option("--output", job.output, "Type of D: f32, f16 or bf16")
       ->transform(CLI::CheckedTransformer(by_name<OutputType>(output_name, 3)))
       ->default_str("f32");

@@ -28,6 +28,7 @@ struct SmallFloat {
 };
 constexpr SmallFloat kE2m1{1, 0, 6};
 constexpr SmallFloat kE4m3{3, -6, 448};
+constexpr SmallFloat kE5m2{2, -14, 57344};
 
 // Round to nearest, ties to even, saturating; the sign is the bit above `sign_bit`.
 uint8_t encode(const SmallFloat& format, double value, int sign_bit) {
@@ -96,14 +97,15 @@ void pack_mx(const HostMatrix& matrix, bool four_bits, PackedMatrix* packed) {
   }
 }
 
-void pack_fp8(const HostMatrix& matrix, PackedMatrix* packed) {
+void pack_fp8(const HostMatrix& matrix, Fp8Type type, PackedMatrix* packed) {
+  const SmallFloat& format = type == Fp8Type::kE5m2 ? kE5m2 : kE4m3;
   const float amax = largest_magnitude(matrix.values.data(), matrix.rows * matrix.columns);
-  const auto scale = static_cast<float>(amax / kE4m3.largest);
+  const auto scale = static_cast<float>(amax / format.largest);
   packed->scale = scale == 0 ? 1 : scale;
   for (int64_t row = 0; row < matrix.rows; ++row) {
     uint8_t* bytes = packed->data.data() + row * packed->row_stride;
     for (int64_t column = 0; column < matrix.columns; ++column) {
-      bytes[column] = encode(kE4m3, double{matrix.row(row)[column]} / packed->scale, 7);
+      bytes[column] = encode(format, double{matrix.row(row)[column]} / packed->scale, 7);
     }
   }
 }
@@ -151,7 +153,7 @@ Result<Buffer> upload(Context& context, const void* from, int64_t bytes) {
   return buffer;
 }
 
-PackedMatrix pack(OperandFormat format, const HostMatrix& matrix) {
+PackedMatrix pack(OperandFormat format, const HostMatrix& matrix, Fp8Type fp8) {
   PackedMatrix packed;
   packed.row_stride = round_up(operand_row_bytes(format, matrix.columns), kRowAlignment);
   packed.data.resize(static_cast<size_t>(matrix.rows * packed.row_stride));
@@ -163,7 +165,7 @@ PackedMatrix pack(OperandFormat format, const HostMatrix& matrix) {
       pack_mx(matrix, format == OperandFormat::kMxfp4, &packed);
       break;
     case OperandFormat::kFp8:
-      pack_fp8(matrix, &packed);
+      pack_fp8(matrix, fp8, &packed);
       break;
     case OperandFormat::kBf16:
       pack_bf16(matrix, &packed);
@@ -174,11 +176,12 @@ PackedMatrix pack(OperandFormat format, const HostMatrix& matrix) {
   return packed;
 }
 
-Result<DeviceOperand> make_operand(Context& context, OperandFormat format,
-                                   const HostMatrix& matrix) {
+Result<DeviceOperand> make_operand(Context& context, OperandFormat format, const HostMatrix& matrix,
+                                   Fp8Type fp8) {
   if (format == OperandFormat::kNvfp4) return quantized(context, matrix);
-  const PackedMatrix packed = pack(format, matrix);
+  const PackedMatrix packed = pack(format, matrix, fp8);
   DeviceOperand result;
+  result.operand.fp8 = fp8;
   NIBBLE_TRY_ASSIGN(result.data,
                     upload(context, packed.data.data(), static_cast<int64_t>(packed.data.size())));
   result.operand.data = result.data.address();

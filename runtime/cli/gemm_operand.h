@@ -25,15 +25,15 @@ struct PackedMatrix {
   int64_t row_stride = 0;       // bytes
   float scale = 1;              // fp8
 };
-PackedMatrix pack(OperandFormat format, const HostMatrix& matrix);
+PackedMatrix pack(OperandFormat format, const HostMatrix& matrix, Fp8Type fp8 = Fp8Type::kE4m3);
 
 // Owns what the operand points to.
 struct DeviceOperand {
   Buffer data, scales, factor;
   GemmOperand operand;
 };
-Result<DeviceOperand> make_operand(Context& context, OperandFormat format,
-                                   const HostMatrix& matrix);
+Result<DeviceOperand> make_operand(Context& context, OperandFormat format, const HostMatrix& matrix,
+                                   Fp8Type fp8 = Fp8Type::kE4m3);
 
 // Allocated, and filled with `bytes` bytes.
 Result<Buffer> upload(Context& context, const void* from, int64_t bytes);

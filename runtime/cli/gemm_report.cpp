@@ -64,6 +64,8 @@ void print_json(const GemmReport& report, std::ostream& out) {
                {"n", report.n},
                {"k", report.k},
                {"format", format_name(report.job->format)},
+               {"a_fp8", fp8_name(report.job->a_fp8)},
+               {"b_fp8", fp8_name(report.job->b_fp8)},
                {"output_type", output_name(report.job->output)},
                {"device",
                 {{"name", report.device.name},

@@ -66,8 +66,8 @@ Status put_workspace(Context& context, OnDevice* device) {
 }
 
 Status put(Context& context, const GemmJob& job, OnDevice* device) {
-  NIBBLE_TRY_ASSIGN(device->a, make_operand(context, job.format, job.a));
-  NIBBLE_TRY_ASSIGN(device->b, make_operand(context, job.format, job.b));
+  NIBBLE_TRY_ASSIGN(device->a, make_operand(context, job.format, job.a, job.a_fp8));
+  NIBBLE_TRY_ASSIGN(device->b, make_operand(context, job.format, job.b, job.b_fp8));
   GemmRequest& request = device->request;
   request.format = job.format;
   request.m = job.a.rows;

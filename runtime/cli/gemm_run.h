@@ -17,6 +17,7 @@ namespace nibble::cli {
 
 struct GemmJob {
   OperandFormat format = OperandFormat::kNvfp4;
+  Fp8Type a_fp8 = Fp8Type::kE4m3, b_fp8 = Fp8Type::kE4m3;
   OutputType output = OutputType::kF32;  // kF32, kF16, kBf16
   float alpha = 1, beta = 0;
   BiasAxis bias_axis = BiasAxis::kNone;

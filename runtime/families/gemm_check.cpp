@@ -107,6 +107,11 @@ Status check_operand_scales(const GemmRequest& request, const GemmOperand& opera
     NIBBLE_TRY(
         check_multiple({object, "scale_batch_stride"}, operand.scale_batch_stride, 16, "bytes"));
   }
+  NIBBLE_TRY(check_enum({object, "fp8"}, static_cast<int>(operand.fp8), 1, "e4m3 or e5m2"));
+  if (operand.fp8 != Fp8Type::kE4m3 && request.format != OperandFormat::kFp8) {
+    return invalid(Name{object, "fp8"}.text() + " = " + std::string(fp8_name(operand.fp8)) +
+                   ": operands of format " + std::string(format) + " have no choice of elements");
+  }
   if (request.format != OperandFormat::kNvfp4) {
     NIBBLE_TRY(check_absent({object, "amax"}, operand.amax, "operands of format ", format, "amax"));
   }

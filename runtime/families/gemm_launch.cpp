@@ -175,6 +175,8 @@ bool legal(const KernelSpec& spec) {
   const bool fp4 = is_fp4(shape.output);
   if (value[kGemmAlpha] == 1 && shape.format != OperandFormat::kNvfp4) return false;
   if (value[kGemmAlpha] == 2 && shape.format != OperandFormat::kFp8) return false;
+  const bool e5m2 = value[kGemmE5m2OfA] != 0 || value[kGemmE5m2OfB] != 0;
+  if (e5m2 && shape.format != OperandFormat::kFp8) return false;
   if (value[kGemmBias] == 0 && value[kGemmBiasType] != 0) return false;
   if (fp4 && !shape.direct_store) return false;
   // D's own rows are among those that vectors need aligned.

@@ -72,6 +72,16 @@ std::string_view format_name(OperandFormat format) {
   return "unknown";
 }
 
+std::string_view fp8_name(Fp8Type type) {
+  switch (type) {
+    case Fp8Type::kE4m3:
+      return "e4m3";
+    case Fp8Type::kE5m2:
+      return "e5m2";
+  }
+  return "unknown";
+}
+
 std::string_view output_name(OutputType type) {
   switch (type) {
     case OutputType::kF32:
@@ -181,6 +191,8 @@ void set_problem(KernelSpec& spec, const GemmRequest& request) {
   const bool has_bias = epilogue.bias_axis != BiasAxis::kNone;
   auto& values = spec.values;
   values[kGemmFormat] = static_cast<int>(request.format);
+  values[kGemmE5m2OfA] = static_cast<int>(request.a.fp8);
+  values[kGemmE5m2OfB] = static_cast<int>(request.b.fp8);
   values[kGemmOutput] = static_cast<int>(request.d.type);
   values[kGemmAlpha] = alpha_kind(request);
   values[kGemmC] = request.beta == 0 ? 0 : 1 + static_cast<int>(request.c.type);

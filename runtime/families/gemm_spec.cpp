@@ -39,6 +39,8 @@ constexpr std::array<Constant, kGemmConstants> constants_of(std::span<const int>
   return {{
       {"kThreads", "threads", "threads of a thread block", Origin::kTuned, threads, {}},
       {"kFormat", "format", "of the operands", Origin::kProblem, kFormats, kFormatNames},
+      {"kE5m2OfA", "a_e5m2", "1: of fp8, A is E5M2", Origin::kProblem, kFlags, {}},
+      {"kE5m2OfB", "b_e5m2", "1: of fp8, B is E5M2", Origin::kProblem, kFlags, {}},
       {"kOutput", "output", "type of D", Origin::kProblem, kOutputs, kOutputNames},
       {"kAlpha", "alpha", "what the host's alpha is multiplied by", Origin::kProblem, kAlphas,
        kAlphaNames},

@@ -14,7 +14,9 @@ namespace nibble {
 enum GemmConstant : size_t {
   kGemmThreads,
   // Of the problem
-  kGemmFormat,      // OperandFormat
+  kGemmFormat,   // OperandFormat
+  kGemmE5m2OfA,  // Fp8Type
+  kGemmE5m2OfB,
   kGemmOutput,      // OutputType
   kGemmAlpha,       // 0: the host's number, 1: times the product of amaxes, 2: of scales
   kGemmC,           // 0: beta = 0, else 1 + DataType

@@ -22,10 +22,10 @@ constexpr bool kHasBlockScales = kFormat <= kFormatMxfp8;
 template <int kFormat>
 constexpr int kScaleTilesPerAtom = gemm_scale_tiles(kFormat);
 
-// Bits of the instruction descriptor; m and n are those of the MMA.
+// Bits of the instruction descriptor; a, b, m and n are those of the MMA. a_e5m2, b_e5m2: of FP8.
 // https://docs.nvidia.com/cuda/parallel-thread-execution/#tcgen05-instruction-descriptor
 template <int kFormat>
-__device__ constexpr uint32_t instruction_descriptor(int m, int n) {
+__device__ constexpr uint32_t instruction_descriptor(int m, int n, bool a_e5m2, bool b_e5m2) {
   const uint32_t columns = static_cast<uint32_t>(n >> 3) << 17;
   if constexpr (kHasBlockScales<kFormat>) {
     const uint32_t e2m1 = kFormat == kFormatMxfp8 ? 0 : 1;  // E4M3 is 0
@@ -33,8 +33,10 @@ __device__ constexpr uint32_t instruction_descriptor(int m, int n) {
     return e2m1 << 7 | e2m1 << 10 | columns | ue8m0 << 23 | static_cast<uint32_t>(m >> 7) << 27;
   } else {
     constexpr uint32_t kF32Sum = 1 << 4;
-    const uint32_t bf16 = kFormat == kFormatBf16 ? 1 : 0;  // E4M3 is 0
-    return kF32Sum | bf16 << 7 | bf16 << 10 | columns | static_cast<uint32_t>(m >> 4) << 24;
+    // E4M3 is 0, E5M2 and BF16 are 1.
+    const uint32_t a = kFormat == kFormatBf16 || a_e5m2 ? 1 : 0;
+    const uint32_t b = kFormat == kFormatBf16 || b_e5m2 ? 1 : 0;
+    return kF32Sum | a << 7 | b << 10 | columns | static_cast<uint32_t>(m >> 4) << 24;
   }
 }
 

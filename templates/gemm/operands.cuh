@@ -7,6 +7,7 @@
 #include "common/math.cuh"
 #include "nvfp4/e2m1_arithmetic.cuh"
 #include "nvfp4/scale_layout.cuh"
+#include "ptx/convert.cuh"
 
 namespace nibble {
 
@@ -22,7 +23,8 @@ __device__ inline double ue8m0_decode_arithmetic(uint32_t code) {
   return __longlong_as_double(bits);
 }
 
-template <int kFormat>
+// kE5m2: of FP8, else its elements are E4M3.
+template <int kFormat, bool kE5m2>
 struct OperandRow {
   static_assert(kFormat >= 0 && kFormat <= 4, "kFormat: 0 to 4, as enum OperandFormat");
   static constexpr bool kIsFp4 = kFormat == kFormatNvfp4 || kFormat == kFormatMxfp4;
@@ -31,7 +33,7 @@ struct OperandRow {
   static constexpr int kBlock = kFormat == kFormatNvfp4 ? 16 : kHasBlocks ? 32 : 1;
   // Products of FP4 are multiples of 1/4 and a block's sum is at most 1152: exact in fp32. Those of
   // E4M3 are multiples of 2^-18 and a block's sum is at most 2^23: exact in fp64. So is one product
-  // of bf16.
+  // of bf16 or E5M2.
   template <bool kIs32Bit, class Dummy = void>
   struct DotOf {
     using Type = double;
@@ -59,6 +61,8 @@ struct OperandRow {
       return e2m1_decode_arithmetic(data[i / 2] >> 4 * (i % 2));
     } else if constexpr (kFormat == kFormatBf16) {
       return __uint_as_float(uint32_t{reinterpret_cast<const uint16_t*>(data)[i]} << 16);
+    } else if constexpr (kE5m2) {
+      return ptx::cvt_f32_f16(static_cast<uint16_t>(data[i] << 8));  // the upper half of an f16
     } else {
       return e4m3_decode_arithmetic(data[i]);
     }

@@ -26,7 +26,10 @@ class Summer {
     kPair = Config::kCtaGroup,
   };
   enum : uint32_t {
-    kDescriptor = instruction_descriptor<kFormat>(kTileRows * kPair, Config::kTileN)
+    kDescriptor = instruction_descriptor<kFormat>(
+        kTileRows * kPair, Config::kTileN,
+        Config::kSwapped ? Config::kE5m2OfB != 0 : Config::kE5m2OfA != 0,
+        Config::kSwapped ? Config::kE5m2OfA != 0 : Config::kE5m2OfB != 0)
   };
 
  public:

@@ -22,11 +22,15 @@ constexpr int kTrustedRun = Config::kOutput <= kBf16
                                 ? kTrustedSums
                                 : kScaledElements<Config>*(Config::kGated ? 2 : 1);
 
+template <class Config>
+using RowOfA = OperandRow<Config::kFormat, Config::kE5m2OfA != 0>;
+template <class Config>
+using RowOfB = OperandRow<Config::kFormat, Config::kE5m2OfB != 0>;
+
 // The sum of one element of the product.
 template <class Config>
-__device__ float trusted_sum(const OperandRow<Config::kFormat>& a,
-                             const OperandRow<Config::kFormat>& b, int64_t k) {
-  using Row = OperandRow<Config::kFormat>;
+__device__ float trusted_sum(const RowOfA<Config>& a, const RowOfB<Config>& b, int64_t k) {
+  using Row = RowOfA<Config>;
   using Dot = typename Row::Dot;
   double sum = 0;
 #pragma unroll 1
@@ -47,16 +51,15 @@ __device__ float trusted_sum(const OperandRow<Config::kFormat>& a,
 template <class Config>
 __device__ void trusted_sums(const GemmTrustedParams& params, int64_t batch, int64_t row,
                              int64_t column, float (&value)[kTrustedSums]) {
-  using Row = OperandRow<Config::kFormat>;
-  const Row a(params.a + batch * params.a_batch_stride,
-              params.a_scales + batch * params.a_scale_batch_stride, params.a_row_stride, row,
-              params.k);
+  const RowOfA<Config> a(params.a + batch * params.a_batch_stride,
+                         params.a_scales + batch * params.a_scale_batch_stride, params.a_row_stride,
+                         row, params.k);
 #pragma unroll
   for (int i = 0; i < kTrustedSums; ++i) {
     const int64_t at = column + i < params.epilogue.n ? column + i : params.epilogue.n - 1;
-    const Row b(params.b + batch * params.b_batch_stride,
-                params.b_scales + batch * params.b_scale_batch_stride, params.b_row_stride, at,
-                params.k);
+    const RowOfB<Config> b(params.b + batch * params.b_batch_stride,
+                           params.b_scales + batch * params.b_scale_batch_stride,
+                           params.b_row_stride, at, params.k);
     value[i] = trusted_sum<Config>(a, b, params.k);
   }
 }

@@ -142,6 +142,24 @@ TEST_F(Gemm, EveryFormatIsAsCloseAsItsBits) {
   }
 }
 
+// Two bits of mantissa less the sign: errors of up to an eighth, twice those of E4M3.
+TEST_F(Gemm, Fp8OperandsAreOfTwoTypes) {
+  for (const char* a : {"e4m3", "e5m2"}) {
+    for (const char* b : {"e4m3", "e5m2"}) {
+      const nlohmann::json report = run_json({"--format", "fp8", "--a-fp8", a, "--b-fp8", b});
+      const double error =
+          relative_error(read_npy(d_), kN, [&](int64_t m, int64_t n) { return product(m, n); });
+      const bool narrow = std::string(a) == "e4m3" && std::string(b) == "e4m3";
+      EXPECT_GT(error, narrow ? 0.02 : 0.045) << a << b;
+      EXPECT_LT(error, narrow ? 0.045 : 0.1) << a << b;
+      const std::string label = report["kernel"];
+      EXPECT_NE(label.find(std::string(" a_e5m2=") + (a[1] == '5' ? "1" : "0")), std::string::npos);
+      EXPECT_NE(label.find(std::string(" b_e5m2=") + (b[1] == '5' ? "1" : "0")), std::string::npos);
+    }
+  }
+  EXPECT_EQ(run_plain({a_, b_, "-o", d_, "--a-fp8", "e5m2"}).exit, 2);
+}
+
 TEST_F(Gemm, EpilogueIsAppliedInOrder) {
   const Values c = random_values(kM * kN, 3);
   const Values bias = random_values(kN, 4);

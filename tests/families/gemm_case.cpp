@@ -125,8 +125,9 @@ void draw_epilogue(GemmCase& gemm, std::mt19937_64& random) {
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const GemmCase& gemm) {
-  out << format_name(gemm.format) << " " << name(gemm.values) << " " << gemm.m << "x" << gemm.n
-      << "x" << gemm.k << " batch " << gemm.batch << " a+" << gemm.a_row_gap << "+"
+  out << format_name(gemm.format) << (gemm.a_e5m2 ? " a_e5m2" : "")
+      << (gemm.b_e5m2 ? " b_e5m2" : "") << " " << name(gemm.values) << " " << gemm.m << "x"
+      << gemm.n << "x" << gemm.k << " batch " << gemm.batch << " a+" << gemm.a_row_gap << "+"
       << gemm.a_batch_gap << " b+" << gemm.b_row_gap << "+" << gemm.b_batch_gap << " scales+"
       << gemm.scale_batch_gap << " d=" << output_name(gemm.output) << "+" << gemm.d_row_gap << "+"
       << gemm.d_batch_gap << "@" << gemm.d_offset;
@@ -140,6 +141,10 @@ GemmCase random_case(std::mt19937_64& random, int64_t work) {
   GemmCase gemm;
   gemm.seed = random();
   gemm.format = static_cast<OperandFormat>(random() % 5);
+  if (gemm.format == OperandFormat::kFp8) {
+    gemm.a_e5m2 = one_in(2, random);
+    gemm.b_e5m2 = one_in(2, random);
+  }
   gemm.output = static_cast<OutputType>(random() % 5);
   if (one_in(4, random)) {
     gemm.values = one_of({GemmValues::kExtreme, GemmValues::kSpecial}, random);

@@ -29,6 +29,7 @@ const char* user_name(GemmUser user);
 struct GemmCase {
   uint64_t seed = 1;  // of all values
   OperandFormat format = OperandFormat::kNvfp4;
+  bool a_e5m2 = false, b_e5m2 = false;  // kFp8
   GemmValues values = GemmValues::kPlain;
   int64_t m = 1, n = 1, k = 1, batch = 1;
   // Beyond what the shape needs; bytes, multiples of 16.

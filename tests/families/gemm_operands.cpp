@@ -14,7 +14,15 @@ uint64_t below(uint64_t end, std::mt19937_64& random) { return random() % end; }
 
 bool rarely(std::mt19937_64& random) { return below(400, random) == 0; }
 
-uint16_t random_code(const GemmCase& gemm, std::mt19937_64& random) {
+// E5M2 within 2^-6 to 2^6, any that is finite, or one that is not.
+uint16_t random_e5m2(const GemmCase& gemm, bool special, std::mt19937_64& random) {
+  const uint64_t sign = below(2, random) << 7;
+  if (special) return static_cast<uint16_t>(sign | (0x7C + below(4, random)));
+  if (gemm.values == GemmValues::kExtreme) return static_cast<uint16_t>(sign | below(0x7C, random));
+  return static_cast<uint16_t>(sign | (36 + below(48, random)));
+}
+
+uint16_t random_code(const GemmCase& gemm, bool e5m2, std::mt19937_64& random) {
   const bool special = gemm.values == GemmValues::kSpecial && rarely(random);
   switch (gemm.format) {
     case OperandFormat::kNvfp4:
@@ -22,6 +30,7 @@ uint16_t random_code(const GemmCase& gemm, std::mt19937_64& random) {
       return static_cast<uint16_t>(below(16, random));
     case OperandFormat::kMxfp8:
     case OperandFormat::kFp8: {
+      if (e5m2) return random_e5m2(gemm, special, random);
       const uint64_t sign = below(2, random) << 7;
       return static_cast<uint16_t>(sign | (special ? 0x7F : below(0x7F, random)));
     }
@@ -74,14 +83,16 @@ void put(std::vector<uint8_t>& data, int64_t row_start, int64_t i, int bits, uin
 
 }  // namespace
 
-reference::Operand random_operand(const GemmCase& gemm, int64_t rows, std::mt19937_64& random) {
+reference::Operand random_operand(const GemmCase& gemm, bool e5m2, int64_t rows,
+                                  std::mt19937_64& random) {
   reference::Operand operand;
   operand.format = static_cast<reference::Format>(gemm.format);
+  operand.e5m2 = e5m2;
   operand.rows = rows;
   operand.k = gemm.k;
   operand.codes.resize(static_cast<size_t>(rows * gemm.k));
   operand.scales.resize(static_cast<size_t>(rows * operand.blocks()));
-  for (uint16_t& code : operand.codes) code = random_code(gemm, random);
+  for (uint16_t& code : operand.codes) code = random_code(gemm, e5m2, random);
   for (uint8_t& scale : operand.scales) scale = random_scale(gemm, random);
   return operand;
 }

@@ -8,7 +8,8 @@
 
 namespace nibble::test {
 
-reference::Operand random_operand(const GemmCase& gemm, int64_t rows, std::mt19937_64& random);
+reference::Operand random_operand(const GemmCase& gemm, bool e5m2, int64_t rows,
+                                  std::mt19937_64& random);
 
 // All batches of an operand as a GemmOperand describes them; gaps are poisoned.
 struct OperandBytes {

@@ -126,6 +126,18 @@ TEST_P(GemmProblem, ScalesOfFormats) {
   expect_error([](auto& r) { r.a.amax = kOther + 2; }, "a.amax = 8388610: must be a multiple of 4");
 }
 
+TEST_P(GemmProblem, ElementsOfFp8) {
+  expect_error([](auto& r) { r.a.fp8 = Fp8Type::kE5m2; },
+               "a.fp8 = e5m2: operands of format nvfp4 have no choice of elements");
+  expect_error(
+      [](auto& r) {
+        format(r, OperandFormat::kFp8);
+        r.b.fp8 = static_cast<Fp8Type>(2);
+      },
+      "b.fp8 = 2: must be e4m3 or e5m2");
+  EXPECT_EQ(fp8_name(Fp8Type::kE5m2), "e5m2");
+}
+
 TEST_P(GemmProblem, Output) {
   expect_error([](auto& r) { r.d.data = 0; }, "d.data is null");
   expect_error([](auto& r) { r.d.data += 1; }, "d.data = 3145729: must be a multiple of 2");

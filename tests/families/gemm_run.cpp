@@ -46,8 +46,8 @@ class GemmRun {
 
   void draw() {
     for (int64_t batch = 0; batch < gemm_.batch; ++batch) {
-      a_.push_back(random_operand(gemm_, gemm_.m, random_));
-      b_.push_back(random_operand(gemm_, gemm_.n, random_));
+      a_.push_back(random_operand(gemm_, gemm_.a_e5m2, gemm_.m, random_));
+      b_.push_back(random_operand(gemm_, gemm_.b_e5m2, gemm_.n, random_));
       const std::vector<float> sums = sums_of(a_.back(), b_.back());
       sums_.insert(sums_.end(), sums.begin(), sums.end());
     }
@@ -214,6 +214,8 @@ class GemmRun {
     request_.batch = gemm_.batch;
     request_.a = device(a_, gemm_.a_row_gap, gemm_.a_batch_gap);
     request_.b = device(b_, gemm_.b_row_gap, gemm_.b_batch_gap);
+    if (gemm_.a_e5m2) request_.a.fp8 = Fp8Type::kE5m2;
+    if (gemm_.b_e5m2) request_.b.fp8 = Fp8Type::kE5m2;
     request_.alpha = alpha_;
     request_.beta = beta_;
     request_.kernel = gemm_.kernel;

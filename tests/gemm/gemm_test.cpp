@@ -129,6 +129,35 @@ TEST_P(Gemm, RandomProblems) {
   }
 }
 
+// E4M3 and E5M2 in every pairing, in the order of A and B and swapped, in one and two thread blocks
+// an MMA; with subnormals, infinities and NaN.
+TEST(GemmFp8, EachOperandHasItsElements) {
+  for (int pairing = 0; pairing < 4; ++pairing) {
+    for (int kind = 0; kind < 3; ++kind) {
+      GemmCase gemm;
+      gemm.seed = static_cast<uint64_t>(10 * pairing + kind);
+      gemm.format = OperandFormat::kFp8;
+      gemm.a_e5m2 = pairing % 2 == 1;
+      gemm.b_e5m2 = pairing / 2 == 1;
+      gemm.tensor_factors = true;
+      gemm.output = OutputType::kF32;
+      gemm.m = 150;
+      gemm.n = kind == 1 ? 7 : 170;
+      gemm.k = 300;
+      gemm.values = static_cast<GemmValues>(kind);
+      gemm.config.swapped = kind == 1 ? 1 : 0;
+      gemm.config.cta_group = kind == 2 ? 2 : 1;
+      gemm.kernel = GemmKernel::kTensor;
+      gemm.tensor = true;
+      check(pairing, gemm);
+      gemm.config = {};
+      gemm.kernel = GemmKernel::kTrusted;
+      gemm.tensor = false;
+      check(pairing, gemm);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shards, Gemm, testing::Range(0, kShards));
 
 }  // namespace

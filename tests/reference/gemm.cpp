@@ -100,6 +100,16 @@ double decode_element(Format format, uint16_t code) {
   return format == Format::kBf16 ? decode_bf16(code) : decode_e4m3(static_cast<uint8_t>(code));
 }
 
+// Exponent 31: infinity and NaN; 0: multiples of 2^-16.
+double decode_e5m2(uint8_t code) {
+  const int exponent = code >> 2 & 31;
+  const int mantissa = code & 3;
+  double magnitude =
+      std::ldexp(exponent == 0 ? mantissa : 4 + mantissa, std::max(exponent, 1) - 17);
+  if (exponent == 31) magnitude = mantissa == 0 ? std::numeric_limits<double>::infinity() : kNan;
+  return code >= 128 ? -magnitude : magnitude;
+}
+
 double decode_scale(Format format, uint8_t byte) {
   if (format == Format::kNvfp4) return decode_e4m3(byte & 0x7F);
   return byte == 255 ? kNan : std::ldexp(1.0, byte - 127);

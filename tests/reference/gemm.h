@@ -15,18 +15,21 @@ enum class Format : int { kNvfp4, kMxfp4, kMxfp8, kFp8, kBf16 };
 // Elements to a scale; 0: none.
 int scaled_elements(Format format);
 double decode_element(Format format, uint16_t code);
+double decode_e5m2(uint8_t code);
 double decode_scale(Format format, uint8_t byte);  // NaN: 0x7F or 0xFF; the sign of E4M3 ignored
 
 // [rows, k], one code each, and [rows, blocks of k] scales.
 struct Operand {
   Format format = Format::kNvfp4;
+  bool e5m2 = false;  // kFp8: elements are E5M2, not E4M3
   int64_t rows = 0, k = 0;
   std::vector<uint16_t> codes;
   std::vector<uint8_t> scales;
 
   int64_t blocks() const;  // in a row; 0 without scales
   double element(int64_t row, int64_t i) const {
-    return decode_element(format, codes[static_cast<size_t>(row * k + i)]);
+    const uint16_t code = codes[static_cast<size_t>(row * k + i)];
+    return e5m2 ? decode_e5m2(static_cast<uint8_t>(code)) : decode_element(format, code);
   }
   double scale(int64_t row, int64_t block) const {
     return decode_scale(format, scales[static_cast<size_t>(row * blocks() + block)]);

@@ -54,19 +54,22 @@ ModelFormat model_format(Format format) {
 
 // An operand as the MMAs see it: a whole number of them, zeros beyond k.
 struct Rows {
+  int point = 0;  // of the elements
   std::vector<Number> elements, scales;
   int64_t k = 0, blocks = 0;
 };
 
 Rows rows_of(const Operand& operand, const ModelFormat& model) {
   Rows rows;
+  rows.point = operand.e5m2 ? 2 : model.element_point;
+  const int lowest = operand.e5m2 ? -14 : model.element_lowest;
   rows.k = (operand.k + model.mma_k - 1) / model.mma_k * model.mma_k;
   const int block = scaled_elements(operand.format);
   rows.blocks = block == 0 ? 0 : rows.k / block;
   for (int64_t row = 0; row < operand.rows; ++row) {
     for (int64_t i = 0; i < rows.k; ++i) {
       const double value = i < operand.k ? operand.element(row, i) : 0;
-      rows.elements.push_back(number(value, model.element_point, model.element_lowest));
+      rows.elements.push_back(number(value, rows.point, lowest));
     }
     for (int64_t i = 0; i < rows.blocks; ++i) {
       const double value =
@@ -98,7 +101,8 @@ float cut(double value) {
 // The terms of one output's MMA.
 class Mma {
  public:
-  explicit Mma(const ModelFormat& model) : model_(model) {}
+  // point: of a product of two elements.
+  Mma(const ModelFormat& model, int point) : model_(model), point_(point) {}
 
   float add(float c, const Number* a, const Number* b, const Number* a_scales,
             const Number* b_scales, int block) {
@@ -130,16 +134,15 @@ class Mma {
   }
 
   Term dot(const Number* a, const Number* b) {
-    const int point = 2 * model_.element_point;
     if (model_.group == 1) {
       note(a->value, b->value);
-      return {a->integer * b->integer, a->exponent + b->exponent, point};
+      return {a->integer * b->integer, a->exponent + b->exponent, point_};
     }
     int64_t integer = 0;  // E2M1 has no exponent below 0
     for (int i = 0; i < model_.group; ++i) {
       integer += static_cast<int64_t>(a[i].value * b[i].value * 4);
     }
-    return {integer, 0, point};
+    return {integer, 0, point_};
   }
 
   float sum() const {
@@ -157,6 +160,7 @@ class Mma {
   }
 
   const ModelFormat& model_;
+  const int point_;
   std::vector<Term> terms_;
   double special_ = 0;
 };
@@ -167,7 +171,7 @@ std::vector<float> tensor_sums(const Operand& a, const Operand& b, std::span<con
   const ModelFormat model = model_format(a.format);
   const int block = scaled_elements(a.format);
   const Rows of_a = rows_of(a, model), of_b = rows_of(b, model);
-  Mma mma(model);
+  Mma mma(model, of_a.point + of_b.point);
   std::vector<float> sums;
   for (int64_t row = 0; row < a.rows; ++row) {
     for (int64_t column = 0; column < b.rows; ++column) {

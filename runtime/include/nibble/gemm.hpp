@@ -25,7 +25,7 @@ enum class OperandFormat : int {
   kNvfp4 = 0,  // E2M1, two a byte; an E4M3 scale for each 16; one fp32 amax a tensor
   kMxfp4 = 1,  // E2M1, two a byte; a UE8M0 scale for each 32
   kMxfp8 = 2,  // E4M3; a UE8M0 scale for each 32
-  kFp8 = 3,    // E4M3; one fp32 scale a tensor
+  kFp8 = 3,    // E4M3 or E5M2 (GemmOperand::fp8); one fp32 scale a tensor
   kBf16 = 4,   // no scale
 };
 std::string_view format_name(OperandFormat format);  // "nvfp4"
@@ -34,6 +34,10 @@ int64_t operand_row_bytes(OperandFormat format, int64_t k);
 // Bytes of the block scales of [rows, k] in the 128x4 layout, padding included; 0 where there are
 // none.
 int64_t operand_scale_bytes(OperandFormat format, int64_t rows, int64_t k);
+
+// Elements of kFp8; A and B may differ (gradients in E5M2, weights in E4M3).
+enum class Fp8Type : int { kE4m3 = 0, kE5m2 = 1 };
+std::string_view fp8_name(Fp8Type type);  // "e4m3"
 
 // [batch, rows, k] in device memory; not owned. Strides in bytes.
 struct GemmOperand {
@@ -45,6 +49,7 @@ struct GemmOperand {
   int64_t row_stride = 0;    // a multiple of 16; 0: operand_row_bytes()
   int64_t batch_stride = 0;  // a multiple of 16; 0: rows x row_stride
   int64_t scale_batch_stride = 0;  // a multiple of 16; 0: operand_scale_bytes()
+  Fp8Type fp8 = Fp8Type::kE4m3;    // kFp8 only
 };
 
 // [batch, m, n] in device memory; not owned; aligned to its elements. Strides in elements.
