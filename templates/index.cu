@@ -43,6 +43,8 @@ struct Config {
   static constexpr int kStochastic = 0;
   static constexpr int kRowTransform = 0;
   static constexpr int kColumnTransform = 0;
+  static constexpr int kRowTransformSize = 16;
+  static constexpr int kColumnTransformSize = 16;
   static constexpr int kRecordsAmax = 0;
   static constexpr int kMakesCodes = 1;
 };

@@ -119,8 +119,10 @@ Item amax_item(const Arch& arch, const Matrix& matrix, DevicePointer amax) {
 }
 
 Item quantize_item(KernelSpec spec, const QuantizeRequest& request, const QuantizeParams& params) {
-  // One kernel for tensors of all shapes. The scales of four rows lie together in the 128x4 layout.
-  if (!uses_patches(spec)) spec.values[kRowsPerTile] = 4;
+  // One kernel for tensors of all shapes. The scales of four rows lie together in the 128x4 layout;
+  // a transform of more than a block takes whole warps of a row.
+  const bool shares = spec.values[kRowTransformSize] > block_size(request.format);
+  if (!uses_patches(spec)) spec.values[kRowsPerTile] = shares ? 2 : 4;
   return {spec, bytes_of(params), quantize_tiles(spec, request.x.rows, request.x.columns)};
 }
 

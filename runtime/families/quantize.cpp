@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nibble/quantize.hpp"
 
+#include <algorithm>
+
 #include "nibble/inspect.hpp"
 #include "runtime/families/amax.h"
 #include "runtime/families/quantize.h"
@@ -90,8 +92,8 @@ QuantizeParams quantize_params(const QuantizeRequest& request) {
   params.rows = x.rows;
   params.columns = x.columns;
   params.row_stride = x.row_stride;
-  params.signs[0] = request.transform.signs;
-  params.signs[1] = request.transposed_transform.signs;
+  std::ranges::copy(request.transform.signs, params.signs[0]);
+  std::ranges::copy(request.transposed_transform.signs, params.signs[1]);
   auto low = static_cast<uint32_t>(request.seed);
   auto high = static_cast<uint32_t>(request.seed >> 32);
   for (auto& keys : params.keys) {  // Philox raises its key each round by these

@@ -42,6 +42,29 @@ Status check_enums(const QuantizeRequest& request) {
   return check_enum(request.rounding, 2, "rounding", "nearest_even or stochastic");
 }
 
+// `length`: of the axis that its groups lie along.
+Status check_transform(const HadamardTransform& transform, std::string_view name, int64_t length,
+                       std::string_view axis) {
+  if (!transform.enabled || transform.size == 16) return {};
+  const int size = transform.size;
+  if (size != 32 && size != 64 && size != 128) {
+    return invalid_value(name, "size", size, "16, 32, 64 or 128");
+  }
+  if (length % size == 0) return {};
+  return invalid_value(name, "size", size,
+                       "16 or a divisor of " + std::string(axis) + " = " + std::to_string(length));
+}
+
+Status check_transforms(const QuantizeRequest& request) {
+  const HadamardTransform& turned = request.transposed_transform;
+  NIBBLE_TRY(check_transform(request.transform, "transform", request.x.columns, "x.columns"));
+  NIBBLE_TRY(check_transform(turned, "transposed_transform", request.x.rows, "x.rows"));
+  if (!turned.enabled || turned.size <= block_size(request.format)) return {};
+  return invalid_value("transposed_transform", "size", turned.size,
+                       "at most a block of " + std::string(format_name(request.format)) +
+                           "; hadamard() down columns makes larger ones");
+}
+
 // Combinations that make no sense.
 Status check_options(const QuantizeRequest& request) {
   const std::string format(format_name(request.format));
@@ -91,6 +114,7 @@ Status check_quantize(const QuantizeRequest& request, Pointers pointers) {
   NIBBLE_TRY(check_matrix(x, "x", pointers));
   NIBBLE_TRY(check_enums(request));
   NIBBLE_TRY(check_options(request));
+  NIBBLE_TRY(check_transforms(request));
   if (makes_rows(request)) {
     NIBBLE_TRY(
         check_coded(request.y, coded_shape(request, x.rows, x.columns, true), "y", pointers));

@@ -22,6 +22,7 @@ constexpr std::string_view kCopyNames[] = {"rows", "transposed", "both"};
 constexpr int kFlags[] = {0, 1};
 constexpr int kFlagsFromOne[] = {1, 0};
 constexpr int kTransforms[] = {0, 1, 2};
+constexpr int kTransformSizes[] = {16, 32, 64, 128};
 constexpr std::string_view kTransformNames[] = {"none", "default", "given"};
 
 constexpr int kPatchTile = 128;  // rows and columns
@@ -54,6 +55,12 @@ std::array<Constant, kQuantizeConstants> make_constants() {
   all[kColumnTransform] = {
       "kColumnTransform", "column_transform", "signs of the transform of columns",
       Origin::kProblem,   kTransforms,        kTransformNames};
+  all[kRowTransformSize] = {
+      "kRowTransformSize", "row_size",      "elements of a group of that transform",
+      Origin::kProblem,    kTransformSizes, {}};
+  all[kColumnTransformSize] = {
+      "kColumnTransformSize", "column_size",   "elements of a group of that transform",
+      Origin::kProblem,       kTransformSizes, {}};
   all[kRecordsAmax] = {"kRecordsAmax",   "records", "1: the amax is found too",
                        Origin::kProblem, kFlags,    {}};
   all[kMakesCodes] = {"kMakesCodes",    "codes",       "0: only the amax is found",
@@ -74,6 +81,15 @@ int patch_threads(const KernelSpec& spec) {
 bool has_transform(const KernelSpec& spec) {
   return spec.values[kRowTransform] != kNoTransform ||
          spec.values[kColumnTransform] != kNoTransform;
+}
+
+// Groups down columns lie in a thread's patch, those along rows in a tile.
+bool sizes_legal(const KernelSpec& spec) {
+  const int rows = spec.values[kRowTransformSize];
+  const int columns = spec.values[kColumnTransformSize];
+  if (spec.values[kRowTransform] == kNoTransform && rows != kTransformSizes[0]) return false;
+  if (spec.values[kColumnTransform] == kNoTransform && columns != kTransformSizes[0]) return false;
+  return columns <= patch_rows(spec);
 }
 
 bool copies_legal(const KernelSpec& spec) {
@@ -99,7 +115,19 @@ bool amax_only_legal(const KernelSpec& spec) {
 
 int transform_of(const HadamardTransform& transform) {
   if (!transform.enabled) return kNoTransform;
-  return transform.signs == HadamardTransform{}.signs ? kDefaultSigns : kGivenSigns;
+  const std::array<uint32_t, 4> usual = HadamardTransform{}.signs;
+  const bool is_default =
+      transform.size == 16
+          ? (transform.signs[0] & 0xFFFF) == (usual[0] & 0xFFFF)
+          : std::equal(usual.begin(), usual.begin() + transform.size / 32, transform.signs.begin());
+  return is_default ? kDefaultSigns : kGivenSigns;
+}
+int size_of(const HadamardTransform& transform) { return transform.enabled ? transform.size : 16; }
+
+// Lanes that share a group of a transform are in a warp that shares a row.
+bool lanes_fit(const KernelSpec& spec, int rows_per_tile) {
+  return spec.values[kRowTransformSize] <= patch_rows(spec) ||
+         spec.values[kThreads] / rows_per_tile % 32 == 0;
 }
 
 // The tile of a kernel that goes row by row.
@@ -114,6 +142,7 @@ void choose_tile(KernelSpec& spec, const Matrix& x) {
   double best = 0;
   for (const int rows : {4, 2, 1, 8, 16, 32, 64}) {
     if (rows > 4 && rows >= 2 * x.rows) break;
+    if (!lanes_fit(spec, rows)) continue;
     const int64_t wide = int64_t{spec.values[kThreads] / rows} * spec.values[kBlocksPerThread];
     const int64_t across = (blocks + wide - 1) / wide;
     const int64_t down = (x.rows + rows - 1) / rows;
@@ -154,7 +183,7 @@ bool uses_patches(const KernelSpec& spec) {
 }
 
 bool quantize_legal(const KernelSpec& spec) {
-  if (!copies_legal(spec) || !square_legal(spec)) return false;
+  if (!copies_legal(spec) || !sizes_legal(spec) || !square_legal(spec)) return false;
   if (spec.values[kMakesCodes] == 0 && !amax_only_legal(spec)) return false;
   if (uses_patches(spec)) {
     return spec.values[kThreads] == patch_threads(spec) && spec.values[kRowsPerTile] == 1 &&
@@ -163,7 +192,7 @@ bool quantize_legal(const KernelSpec& spec) {
   // Blocks of a thread are in registers at once.
   const int words = patch_rows(spec) * 4 / patch_columns(spec);
   return tile_legal(spec) && spec.values[kThreads] % spec.values[kRowsPerTile] == 0 &&
-         words * spec.values[kBlocksPerThread] <= 64;
+         lanes_fit(spec, spec.values[kRowsPerTile]) && words * spec.values[kBlocksPerThread] <= 64;
 }
 
 int quantize_dynamic_shared(const KernelSpec& spec) {
@@ -189,6 +218,8 @@ KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, c
   spec.values[kStochastic] = request.rounding == Rounding::kStochastic;
   spec.values[kRowTransform] = transform_of(request.transform);
   spec.values[kColumnTransform] = transform_of(request.transposed_transform);
+  spec.values[kRowTransformSize] = size_of(request.transform);
+  spec.values[kColumnTransformSize] = size_of(request.transposed_transform);
   spec.values[kRecordsAmax] = request.recorded_amax != 0 || request.transposed_recorded_amax != 0;
   if (uses_patches(spec)) {
     spec.values[kThreads] = patch_threads(spec);

@@ -17,6 +17,8 @@ enum QuantizeConstant : size_t {
   kStochastic,
   kRowTransform,
   kColumnTransform,
+  kRowTransformSize,
+  kColumnTransformSize,
   kRecordsAmax,
   kMakesCodes,
   kQuantizeConstants

@@ -31,8 +31,9 @@ struct QuantizeParams {
   long long rows;           // >= 1
   long long columns;        // >= 1
   long long row_stride;     // in elements, >= columns
-  unsigned signs[2];        // of the copies' transforms, with kGivenSigns: bit i changes sign i
-  unsigned keys[10][2];     // kStochastic: the seed's words, and of the later rounds (philox.cuh)
+  // Of the copies' transforms, with kGivenSigns: bit i % 32 of word i / 32 changes sign i.
+  unsigned signs[2][4];
+  unsigned keys[10][2];  // kStochastic: the seed's words, and of the later rounds (philox.cuh)
 };
 
 struct DequantizeParams {

@@ -8,10 +8,13 @@
 
 namespace nibble::ptx {
 
-// That of lane (own ^ mask). All 32 lanes take part.
-__device__ inline float shfl_sync_bfly_f32(float a, int mask) {
+// That of lane (own ^ mask). The lanes whose bits are set in `members` take part, all 32 unless
+// said.
+__device__ inline float shfl_sync_bfly_f32(float a, int mask, uint32_t members = 0xffffffffu) {
   float d;
-  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=f"(d) : "f"(a), "r"(mask));
+  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 0x1f, %3;"
+               : "=f"(d)
+               : "f"(a), "r"(mask), "r"(members));
   return d;
 }
 

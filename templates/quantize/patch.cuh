@@ -9,7 +9,7 @@
 #include "common/words.cuh"
 #include "ptx/async.cuh"
 #include "ptx/reduce.cuh"
-#include "quantize/hadamard16.cuh"
+#include "quantize/hadamard_group.cuh"
 
 namespace nibble {
 
@@ -46,31 +46,20 @@ struct Patch {
     }
   }
 
-  // Row r, or what the transform makes of it. Its groups of 16 lie in 16 / kColumns lanes.
-  template <int kTransform>
-  __device__ void row(int r, uint32_t signs, uint32_t (&y)[4]) const {
+  // Row r, or what the transform makes of it. A group lies in neighbouring lanes.
+  template <int kTransform, int kSize>
+  __device__ void row(int r, const uint32_t (&signs)[4], uint32_t (&y)[4]) const {
     const uint4 words = mine[r * kPitch];
     y[0] = words.x;
     y[1] = words.y;
     y[2] = words.z;
     y[3] = words.w;
     if constexpr (kTransform != kNoTransform) {
-      constexpr int kLanes = 16 / kColumns;
-      const uint32_t all = kTransform == kDefaultSigns ? kDefaultSignMask : signs;
-      const int lane = threadIdx.x % kLanes;
       float z[kColumns];
 #pragma unroll
       for (int i = 0; i < kColumns; ++i) z[i] = W::value(y[i / W::kPerWord], i % W::kPerWord);
-      hadamard<kGivenSigns, !W::kIs32Bit>(z, all >> (lane * kColumns));
-#pragma unroll
-      for (int distance = 1; distance < kLanes; distance *= 2) {
-#pragma unroll
-        for (float& value : z) {
-          const float other =
-              __uint_as_float(ptx::shfl_sync_bfly_b32(__float_as_uint(value), distance));
-          value = (lane & distance) != 0 ? __fsub_rn(other, value) : __fadd_rn(value, other);
-        }
-      }
+      hadamard_group<kTransform, kSize, !W::kIs32Bit>(z, signs, threadIdx.x % (kSize / kColumns),
+                                                      0xffffffffu);
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         y[j] = W::pack(z[j * W::kPerWord], z[j * W::kPerWord + W::kPerWord - 1]);
@@ -78,10 +67,12 @@ struct Patch {
     }
   }
 
-  // Word columns 2 j and 2 j + 1, or what the transform makes of them. `rows` exist; a group of 16
-  // of which none does stays 0: signs would make some of it -0.
-  template <int kTransform>
-  __device__ void columns(int j, uint32_t signs, int rows, uint32_t (&y)[2][kRows]) const {
+  // Word columns 2 j and 2 j + 1, or what the transform makes of them. `rows` exist; a group of
+  // which none does stays 0: signs would make some of it -0.
+  template <int kTransform, int kSize>
+  __device__ void columns(int j, const uint32_t (&signs)[4], int rows,
+                          uint32_t (&y)[2][kRows]) const {
+    static_assert(kRows % kSize == 0, "kColumnTransformSize: at most a block");
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       const uint2 words = reinterpret_cast<const uint2*>(mine + r * kPitch)[j];
@@ -92,38 +83,40 @@ struct Patch {
 #pragma unroll
       for (uint32_t(&column)[kRows] : y) {
 #pragma unroll
-        for (int first = 0; first < kRows; first += 16) {
+        for (int first = 0; first < kRows; first += kSize) {
           if (first > 0 && first >= rows) continue;
-          float z[W::kPerWord][16];
+          float z[W::kPerWord][kSize];
 #pragma unroll
           for (int h = 0; h < W::kPerWord; ++h) {
 #pragma unroll
-            for (int i = 0; i < 16; ++i) z[h][i] = W::value(column[first + i], h);
-            hadamard<kTransform, !W::kIs32Bit>(z[h], signs);
+            for (int i = 0; i < kSize; ++i) z[h][i] = W::value(column[first + i], h);
+            hadamard_group<kTransform, kSize, !W::kIs32Bit>(z[h], signs, 0, 0);
           }
 #pragma unroll
-          for (int i = 0; i < 16; ++i) column[first + i] = W::pack(z[0][i], z[W::kPerWord - 1][i]);
+          for (int i = 0; i < kSize; ++i) {
+            column[first + i] = W::pack(z[0][i], z[W::kPerWord - 1][i]);
+          }
         }
       }
     }
   }
 
   // What the transforms make of the patch takes its place.
-  template <int kRowTransform, int kColumnTransform>
-  __device__ void transform(const uint32_t (&signs)[2], int rows) {
-    if constexpr (kRowTransform != kNoTransform) {
+  template <class Config>
+  __device__ void transform(const uint32_t (&signs)[2][4], int rows) {
+    if constexpr (Config::kRowTransform != kNoTransform) {
 #pragma unroll 1
       for (int r = 0; r < kRows; ++r) {
         uint32_t y[4];
-        row<kRowTransform>(r, signs[0], y);
+        row<Config::kRowTransform, Config::kRowTransformSize>(r, signs[0], y);
         mine[r * kPitch] = make_uint4(y[0], y[1], y[2], y[3]);
       }
     }
-    if constexpr (kColumnTransform != kNoTransform) {
+    if constexpr (Config::kColumnTransform != kNoTransform) {
 #pragma unroll 1
       for (int j = 0; j < 2; ++j) {
         uint32_t y[2][kRows];
-        columns<kColumnTransform>(j, signs[1], rows, y);
+        columns<Config::kColumnTransform, Config::kColumnTransformSize>(j, signs[1], rows, y);
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
           reinterpret_cast<uint2*>(mine + r * kPitch)[j] = make_uint2(y[0][r], y[1][r]);

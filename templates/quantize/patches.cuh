@@ -165,8 +165,7 @@ struct PatchQuantizer {
     static_assert(!kSquare || (kRows == 16 && Format::kCodeBits == 4 &&
                                !(kHasTransform && kHasRows && kHasColumns)),
                   "kSquareBlocks: NVFP4; a transform for one copy alone");
-    patch.template transform<Config::kRowTransform, Config::kColumnTransform>(params.signs,
-                                                                              rows - tile_row);
+    patch.template transform<Config>(params.signs, rows - tile_row);
     const float amax = square_amax();
     record(0, amax);
     record(1, amax);
@@ -198,7 +197,7 @@ struct PatchQuantizer {
 #pragma unroll 1
       for (int r = 0; r < kRows; ++r) {
         uint32_t y[4];
-        patch.template row<kNoTransform>(r, 0, y);
+        patch.template row<kNoTransform, 16>(r, params.signs[0], y);
 #pragma unroll
         for (int i = 0; i < kColumns; ++i) {
           choice.add(W::value(y[i / W::kPerWord], i % W::kPerWord));
@@ -219,7 +218,7 @@ struct PatchQuantizer {
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       uint32_t y[4];
-      patch.template row<kNoTransform>(r, 0, y);
+      patch.template row<kNoTransform, 16>(r, params.signs[0], y);
 #pragma unroll
       for (const uint32_t word : y) m = largest_of(m, word);
     }
@@ -229,7 +228,7 @@ struct PatchQuantizer {
 #pragma unroll 1
       for (int r = 0; r < kRows; ++r) {
         uint32_t y[4];
-        patch.template row<kNoTransform>(r, 0, y);
+        patch.template row<kNoTransform, 16>(r, params.signs[0], y);
 #pragma unroll
         for (uint32_t& word : y) {
           word = W::positive_nan(word);
@@ -281,7 +280,7 @@ struct PatchQuantizer {
 #pragma unroll
     for (int i = 0; i < 2 / W::kPerWord; ++i) {
       uint32_t y[4];
-      patch.template row<kNoTransform>(r + 8 * i, 0, y);
+      patch.template row<kNoTransform, 16>(r + 8 * i, params.signs[0], y);
 #pragma unroll
       for (int j = 0; j < 4; ++j) w[4 * i + j] = y[j];
     }
@@ -351,7 +350,8 @@ struct PatchQuantizer {
     uint32_t y[2][4];
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      patch.template row<Config::kRowTransform>(r + i, params.signs[0], y[i]);
+      patch.template row<Config::kRowTransform, Config::kRowTransformSize>(r + i, params.signs[0],
+                                                                           y[i]);
     }
     float amax[2];
     Rows::template amax_of_rows<E::kInHardware || !kMakesCodes>(y, amax);
@@ -395,7 +395,8 @@ struct PatchQuantizer {
   // The blocks of the transpose in word columns 2 j and 2 j + 1.
   __device__ void two_word_columns(int j) {
     uint32_t y[2][kRows];
-    patch.template columns<Config::kColumnTransform>(j, params.signs[1], rows - tile_row, y);
+    patch.template columns<Config::kColumnTransform, Config::kColumnTransformSize>(
+        j, params.signs[1], rows - tile_row, y);
     unsigned char* scales =
         shared.scales[1] + Tile::scale_at(tile_column, tile_row / Format::kBlock);
 #pragma unroll

@@ -9,7 +9,7 @@
 #include "params/quantize.h"
 #include "ptx/reduce.cuh"
 #include "quantize/encode.cuh"
-#include "quantize/hadamard16.cuh"
+#include "quantize/hadamard_group.cuh"
 #include "quantize/tile.cuh"
 
 namespace nibble {
@@ -46,15 +46,27 @@ struct RowBlock {
     }
   }
 
-  __device__ void transform(uint32_t signs) {
+  // Groups larger than a block lie in the blocks of neighbouring lanes, of which all go the same
+  // way: there are only whole groups in a row. kWarp: all lanes of the warp do.
+  static constexpr int kSize = Config::kRowTransformSize;
+  static constexpr int kCount = kSize < Format::kBlock ? kSize : Format::kBlock;  // of a thread
+  static constexpr int kLanes = kSize / kCount;
+  static_assert(kLanes == 1 || Tile<Config>::kThreadsPerRow % 32 == 0,
+                "kRowTransformSize: more than a block takes whole warps of a row");
+  template <bool kWarp>
+  __device__ void transform(const uint32_t (&signs)[4]) {
     if constexpr (Config::kRowTransform != kNoTransform) {
+      const int lane = threadIdx.x % kLanes;
+      const uint32_t members =
+          kWarp ? 0xffffffffu : ((1u << kLanes) - 1) << (threadIdx.x % 32 - lane);
 #pragma unroll
-      for (Part& some : part) {
-        float z[16];
+      for (int first = 0; first < kParts; first += kCount / 16) {
+        float z[kCount];
 #pragma unroll
-        for (int i = 0; i < 16; ++i) z[i] = some.value(i);
-        hadamard<Config::kRowTransform, !W::kIs32Bit>(z, signs);
-        some.set(z);
+        for (int i = 0; i < kCount; ++i) z[i] = part[first + i / 16].value(i % 16);
+        hadamard_group<Config::kRowTransform, kSize, !W::kIs32Bit>(z, signs, lane, members);
+#pragma unroll
+        for (int p = 0; p < kCount / 16; ++p) part[first + p].set(z + 16 * p);
       }
     }
   }
@@ -195,14 +207,16 @@ struct RowBlocks {
                     row * params.row_stride * Block::W::kElementBytes + first * Block::kBytes;
     unsigned char* codes = copy.codes + row * copy.code_row_stride + first * Block::kCodeBytes;
     unsigned char* scales = copy.scales + Layout::row_offset(row, blocks, copy.scale_row_stride);
-    if (full == kCount && written != 0) {
+    bool whole = full == kCount && written != 0;
+    if constexpr (Block::kLanes > 1) whole = !ptx::vote_sync_any(!whole);
+    if (whole) {
       Block block[kCount];
 #pragma unroll
       for (int i = 0; i < kCount; ++i) block[i].load(x + i * kStep * Block::kBytes);
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
         const int64_t at = first + i * kStep;
-        block[i].transform(params.signs[0]);
+        block[i].template transform<true>(params.signs[0]);
         scales[Layout::block_offset(at)] = static_cast<uint8_t>(block[i].quantize(
             params, tensor, row, at, codes + i * kStep * Block::kCodeBytes, recorded));
       }
@@ -216,7 +230,7 @@ struct RowBlocks {
           const int64_t left = params.columns - at * Format::kBlock;
           block.load(x + i * kStep * Block::kBytes,
                      left < Format::kBlock ? static_cast<int>(left) : Format::kBlock);
-          block.transform(params.signs[0]);
+          block.template transform<false>(params.signs[0]);
           scale = block.quantize(params, tensor, row, at, codes + i * kStep * Block::kCodeBytes,
                                  recorded);
         }

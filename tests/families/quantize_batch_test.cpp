@@ -59,12 +59,13 @@ using Change = std::function<void(QuantizeRequest&)>;
 class QuantizeBatch : public DeviceTest {
  protected:
   // Each change makes a kind of request: one of every shape. Launches the batch twice.
-  Batch check(const std::vector<Change>& kinds, DataType type, bool records = false) {
+  Batch check(const std::vector<Change>& kinds, DataType type, bool records = false,
+              std::span<const Shape> shapes = kShapes) {
     std::deque<Guarded> inputs;
     std::deque<Outputs> alone, together;
     std::vector<QuantizeRequest> requests;
     for (const Change& change : kinds) {
-      for (const Shape& shape : kShapes) {
+      for (const Shape& shape : shapes) {
         const int64_t stride = shape.columns + shape.gap;
         const std::vector<uint8_t> bytes =
             spread(random_normal(shape.rows * shape.columns, type, 2.0F, random_), type, shape.rows,
@@ -136,7 +137,7 @@ TEST_P(QuantizeBatch, StochasticallyAfterTransforms) {
            request.copies = Copies::kBoth;
            request.rounding = Rounding::kStochastic;
            request.seed = 12;  // one kernel for all seeds and signs
-           request.transposed_transform = {true, 0x1234};
+           request.transposed_transform = {true, {0x1234}};
          },
          [](QuantizeRequest& request) {
            request.copies = Copies::kBoth;
@@ -146,6 +147,17 @@ TEST_P(QuantizeBatch, StochasticallyAfterTransforms) {
            request.y.scale_layout = ScaleLayout::k128x4;
          }},
         DataType::kBf16, true);
+}
+
+TEST_P(QuantizeBatch, LargerTransforms) {
+  constexpr Shape kWhole[] = {{130, 128}, {1, 4096}, {7, 256}};
+  check({[](QuantizeRequest& request) { request.transform = {.enabled = true, .size = 64}; },
+         [](QuantizeRequest& request) {
+           request.transform = {.enabled = true, .size = 128};
+           request.format = QuantizedFormat::kMxfp4;
+           request.y.scale_layout = ScaleLayout::k128x4;
+         }},
+        DataType::kBf16, false, kWhole);
 }
 
 TEST_P(QuantizeBatch, OneKernelForAModelsWeights) {

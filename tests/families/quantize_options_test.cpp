@@ -23,13 +23,15 @@ struct Case {
   int transform = -1, transposed_transform = -1;  // the signs; -1: none
   bool records = false;
   BlockScaling scaling = BlockScaling::kLargest;
+  int size = 16, transposed_size = 16;  // of the transforms
 
   std::string text() const {
     std::ostringstream out;
     out << format_name(format) << " copies " << static_cast<int>(copies)
         << (blocks == BlockShape::kSquare ? " square" : "")
         << (rounding == Rounding::kStochastic ? " stochastic" : "") << " transforms " << transform
-        << " " << transposed_transform << (records ? " records" : "")
+        << " " << transposed_transform << " of " << size << " " << transposed_size
+        << (records ? " records" : "")
         << (scaling == BlockScaling::kFourOverSix ? " four over six" : "");
     return out.str();
   }
@@ -88,8 +90,15 @@ class QuantizeOptions : public DeviceTest {
  protected:
   static constexpr uint64_t kSeed = 0x123456789abcdef0;
 
-  static HadamardTransform transform_of(int signs) {
-    return {signs >= 0, signs >= 0 ? static_cast<uint16_t>(signs) : HadamardTransform{}.signs};
+  // 16 of them are `signs`; the others differ but where those are the default.
+  static HadamardTransform transform_of(int signs, int size) {
+    HadamardTransform transform;
+    transform.enabled = signs >= 0;
+    transform.size = size;
+    if (signs < 0 || signs == 0xD7E8) return transform;
+    const auto low = static_cast<uint32_t>(signs);
+    transform.signs = {low | ~low << 16, low * 0x3001, low * 0x70003, ~low};
+    return transform;
   }
 
   // given_amax: null to let the library find it.
@@ -98,7 +107,11 @@ class QuantizeOptions : public DeviceTest {
     const int signs = transposed ? c.transposed_transform : c.transform;
     std::vector<float> values = transposed ? reference::transpose(x, rows, columns) : x;
     if (transposed) std::swap(rows, columns);
-    if (signs >= 0) {
+    const int size = transposed ? c.transposed_size : c.size;
+    if (signs >= 0 && size > 16) {
+      values = reference::transformed(values, size, transform_of(signs, size).signs,
+                                      static_cast<reference::Type>(type));
+    } else if (signs >= 0) {
       values = reference::transformed(values, rows, columns, static_cast<uint16_t>(signs),
                                       static_cast<reference::Type>(type));
       columns = (columns + 15) / 16 * 16;
@@ -151,8 +164,8 @@ class QuantizeOptions : public DeviceTest {
     request.rounding = c.rounding;
     request.scaling = c.scaling;
     request.seed = kSeed;
-    request.transform = transform_of(c.transform);
-    request.transposed_transform = transform_of(c.transposed_transform);
+    request.transform = transform_of(c.transform, c.size);
+    request.transposed_transform = transform_of(c.transposed_transform, c.transposed_size);
     const bool has_rows = c.copies != Copies::kTransposed;
     const bool has_turned = c.copies != Copies::kRowWise;
     if (c.records && has_rows) request.recorded_amax = row_wise.recorded.address();
@@ -252,6 +265,60 @@ TEST_P(QuantizeOptions, RaggedShapesAndAlignments) {
       }
     }
   }
+}
+
+TEST_P(QuantizeOptions, TransformsOfMoreThanSixteen) {
+  std::mt19937_64 random(23);
+  std::vector<Case> cases;
+  for (const int size : {32, 64, 128}) {
+    for (const auto format :
+         {QuantizedFormat::kNvfp4, QuantizedFormat::kMxfp4, QuantizedFormat::kMxfp8}) {
+      const int signs = format == QuantizedFormat::kMxfp4 ? 0xD7E8 : 0x9351;
+      cases.push_back({.format = format, .transform = signs, .size = size});
+      cases.push_back({.format = format,
+                       .copies = Copies::kRowWise,
+                       .transform = signs,
+                       .records = true,
+                       .size = size});
+    }
+    cases.push_back({.copies = Copies::kRowWise,
+                     .blocks = BlockShape::kSquare,
+                     .rounding = Rounding::kStochastic,
+                     .transform = 0x5A7C,
+                     .size = size});
+    cases.push_back({.copies = Copies::kRowWise,
+                     .transform = 0xD7E8,
+                     .scaling = BlockScaling::kFourOverSix,
+                     .size = size});
+  }
+  for (const auto format : {QuantizedFormat::kMxfp4, QuantizedFormat::kMxfp8}) {
+    for (const auto copies : {Copies::kTransposed, Copies::kBoth}) {
+      for (const int signs : {0xD7E8, 0x9351}) {
+        cases.push_back({.format = format,
+                         .copies = copies,
+                         .transposed_transform = signs,
+                         .records = true,
+                         .transposed_size = 32});
+      }
+    }
+  }
+  // Rows of one group and of several tiles; columns that fill no tile.
+  constexpr std::array<std::array<int64_t, 4>, 5> kShapes = {
+      {{32, 128, 0, 0}, {160, 256, 0, 0}, {96, 640, 4, 0}, {64, 384, 0, 4}, {288, 128, 8, 0}}};
+  size_t at = 0;
+  for (const Case& c : cases) {
+    for (const DataType type : kTypes) {
+      for (const auto& [rows, columns, gap, misalign] : kShapes) {
+        if (at++ % 5 != 0 && !on_gpu()) continue;
+        const int64_t count = rows * columns;
+        check(at % 3 == 0 ? random_bits(count, type, random)
+                          : random_normal(count, type, 3.0f, random),
+              type, rows, columns, kLayouts[at / 5 % 2], c, nullptr, gap, misalign);
+      }
+    }
+  }
+  check(random_normal(7 * 32, DataType::kBf16, 3.0f, random), DataType::kBf16, 7, 32,
+        ScaleLayout::k128x4, {.copies = Copies::kRowWise, .transform = 0xD7E8, .size = 32});
 }
 
 TEST_P(QuantizeOptions, AnyBitsUnderAnyAmax) {
@@ -475,6 +542,17 @@ TEST_P(QuantizeOptions, WhatMakesNoSenseIsRefusedByName) {
         r.y_transposed.amax = 0;
       },
       "y_transposed.amax is null");
+  expect_error([](auto& r) { r.transform = {.enabled = true, .size = 48}; },
+               "transform.size = 48: must be 16, 32, 64 or 128");
+  expect_error([](auto& r) { r.transform = {.enabled = true, .size = 64}; },
+               "transform.size = 64: must be 16 or a divisor of x.columns = 32");
+  expect_error(
+      [](auto& r) {
+        r.copies = Copies::kBoth;
+        r.transposed_transform = {.enabled = true, .size = 32};
+      },
+      "transposed_transform.size = 32: must be at most a block of nvfp4; hadamard() down columns "
+      "makes larger ones");
   expect_error([](auto& r) { r.copies = static_cast<Copies>(3); },
                "copies = 3: must be row_wise, transposed or both");
   expect_error([&](auto& r) { r.transposed_recorded_amax = memory.address(); },

@@ -6,6 +6,8 @@
 #include <cfloat>
 #include <cmath>
 
+#include "tests/reference/hadamard.h"
+
 namespace nibble::reference {
 
 namespace {
@@ -195,6 +197,23 @@ std::vector<float> transformed(std::span<const float> values, int64_t rows, int6
         if (type == Type::kF16) value = decode_f16(encode_f16(value));
         result[static_cast<size_t>(row * padded + first + i)] = value;
       }
+    }
+  }
+  return result;
+}
+
+std::vector<float> transformed(std::span<const float> values, int64_t size,
+                               const std::array<uint32_t, 4>& signs, Type type) {
+  Hadamard transform{static_cast<int>(size), {}, false, orthonormal_scale(static_cast<int>(size))};
+  for (int64_t i = 0; i < size; ++i) {
+    transform.negative.push_back((signs[static_cast<size_t>(i / 32)] >> i % 32 & 1) != 0);
+  }
+  std::vector<float> result;
+  for (size_t first = 0; first < values.size(); first += static_cast<size_t>(size)) {
+    for (float y : hadamard(transform, values.subspan(first, static_cast<size_t>(size)))) {
+      if (type == Type::kBf16) y = decode_bf16(encode_bf16(y));
+      if (type == Type::kF16) y = decode_f16(encode_f16(y));
+      result.push_back(y);
     }
   }
   return result;

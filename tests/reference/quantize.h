@@ -54,6 +54,9 @@ std::array<float, 16> hadamard16(std::span<const float> x, uint16_t signs);
 // Each group of 16 along the rows, the last filled up with zeros for it, rounded to `type`.
 std::vector<float> transformed(std::span<const float> values, int64_t rows, int64_t columns,
                                uint16_t signs, Type type);
+// The same of larger groups, divisors of `columns`; bit i % 32 of word i / 32 for element i.
+std::vector<float> transformed(std::span<const float> values, int64_t size,
+                               const std::array<uint32_t, 4>& signs, Type type);
 
 std::vector<float> transpose(std::span<const float> values, int64_t rows, int64_t columns);
 

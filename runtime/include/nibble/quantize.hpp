@@ -6,6 +6,7 @@
 // bits are those of the numerics contract in templates/README.md, on every target.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -54,11 +55,16 @@ enum class Rounding : int {
   kStochastic = 1,  // by random bits that follow from seed and place alone
 };
 
-// x diag(s) H / 4 of each 16 consecutive elements of a copy's rows, H of Sylvester's order, in
-// fp32, rounded to the type of x.
+// x diag(s) H / sqrt(size) of each `size` consecutive elements of a copy's rows, H of Sylvester's
+// order, in fp32, rounded to the type of x.
 struct HadamardTransform {
   bool enabled = false;
-  uint16_t signs = 0xD7E8;  // bit i: element i changes its sign. Transformer Engine's by default
+  // Bit i % 32 of word i / 32: element i of a group changes its sign. By default as Transformer
+  // Engine has it of 16, and again.
+  std::array<uint32_t, 4> signs = {0xD7E8D7E8, 0xD7E8D7E8, 0xD7E8D7E8, 0xD7E8D7E8};
+  // 16, 32, 64 or 128; beyond 16 a divisor of the rows' length. In y_transposed at most a block of
+  // the format: 16, of the MX formats 32. hadamard() down the columns of x makes larger ones.
+  int size = 16;
 };
 
 struct QuantizeRequest {
