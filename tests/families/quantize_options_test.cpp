@@ -321,6 +321,45 @@ TEST_P(QuantizeOptions, TransformsOfMoreThanSixteen) {
         ScaleLayout::k128x4, {.copies = Copies::kRowWise, .transform = 0xD7E8, .size = 32});
 }
 
+// A transform and its quantisation in two launches give what one gives. Down columns that is the
+// way to groups of more than a block.
+TEST_P(QuantizeOptions, TransformsAreThoseOfTheirOwnKernel) {
+  constexpr int64_t kRows = 192, kColumns = 256;
+  std::mt19937_64 random(29);
+  const std::vector<float> x = random_normal(kRows * kColumns, DataType::kBf16, 1.0f, random);
+  for (const bool turned : {false, true}) {
+    const Case c{.format = QuantizedFormat::kMxfp4,
+                 .copies = turned ? Copies::kTransposed : Copies::kRowWise};
+    const int size = turned ? 32 : 64;
+    Guarded input(context(), kRows * kColumns * 2), y(context(), kRows * kColumns * 2);
+    input.upload(encode(x, DataType::kBf16));
+    HadamardRequest alone;
+    alone.x = {input.address(), DataType::kBf16, kRows, kColumns};
+    alone.y = {y.address(), DataType::kBf16, kRows, kColumns};
+    alone.size = size;
+    alone.axis = turned ? Axis::kColumn : Axis::kRow;
+    alone.sign_vector = SignVector::kDefault;
+    expect_ok(hadamard(context(), alone));
+    std::vector<std::vector<uint8_t>> codes;
+    for (const bool fused : {false, true}) {
+      Outputs out =
+          outputs(c, turned ? kColumns : kRows, turned ? kRows : kColumns, ScaleLayout::kRowMajor);
+      QuantizeRequest request;
+      request.x = fused ? alone.x : alone.y;
+      request.format = c.format;
+      request.copies = c.copies;
+      (turned ? request.y_transposed : request.y) = {out.codes.address(), out.scales.address()};
+      (turned ? request.transposed_transform : request.transform) = {.enabled = fused,
+                                                                     .size = size};
+      expect_ok(quantize(context(), request));
+      codes.push_back(out.codes.download());
+      codes.push_back(out.scales.download());
+    }
+    EXPECT_EQ(codes[0], codes[2]);
+    EXPECT_EQ(codes[1], codes[3]);
+  }
+}
+
 TEST_P(QuantizeOptions, AnyBitsUnderAnyAmax) {
   std::mt19937_64 random(7);
   const int64_t rows = on_gpu() ? 1024 : 64;
