@@ -266,57 +266,6 @@ void measure_batches(Context& context, const Settings& settings, Report& report)
           name, report);
 }
 
-constexpr const char* kEmptyPtx =
-    ".version 7.8\n.target sm_90\n.address_size 64\n.visible .entry empty() { ret; }\n";
-
-// An empty kernel and a copy, both alone, and kernels on as many bytes.
-void measure_small(Context& context, const Settings& settings, int64_t rows, Report& report) {
-  const ContextState& state = context.state();
-  const DriverApi& driver = state.driver();
-  const CurrentContext current(driver, state.device.context);
-  CUmodule module = nullptr;
-  CUfunction empty = nullptr;
-  require(driver.check(driver.cuModuleLoadDataEx(&module, kEmptyPtx, 0, nullptr, nullptr),
-                       "cuModuleLoadDataEx"));
-  require(driver.check(driver.cuModuleGetFunction(&empty, module, "empty"), "cuModuleGetFunction"));
-  const Matrix matrix{0, DataType::kBf16, rows, 4096, 4096};
-  const int64_t bytes = rows * 4096 * 2;
-  const Buffers buffers(context, bytes);
-  const auto microseconds = [&](const std::function<Status(int)>& launch) {
-    std::vector<double> all = time_on_device(context, settings.samples, launch);
-    for (double& one : all) one *= 1e6;
-    return all;
-  };
-  const std::string name = std::to_string(rows) + "x4096 bf16";
-  const std::vector<double> floor = microseconds([&](int) {
-    return driver.check(
-        driver.cuLaunchKernel(empty, 1, 1, 1, 32, 1, 1, 0, nullptr, nullptr, nullptr),
-        "cuLaunchKernel");
-  });
-  const std::vector<double> copy =
-      microseconds([&](int set) { return buffers.copy(set, 2 * bytes); });
-  const double limit = 1.15 * (median(floor) + median(copy));
-  report.add({.label = "empty kernel, " + name, .unit = "us", .samples = floor});
-  report.add({.label = "copy, " + name, .unit = "us", .samples = copy});
-  for (const int64_t size : {16, 128, 4096}) {
-    report.add({.label = "hadamard " + std::to_string(size) + ", " + name,
-                .unit = "us",
-                .samples = microseconds([&](int set) {
-                  return hadamard(context, transform(buffers, set, matrix, size));
-                }),
-                .at_most = limit});
-  }
-  report.add({.label = "amax, " + name,
-              .unit = "us",
-              .samples = microseconds([&](int set) {
-                Matrix x = matrix;
-                x.data = buffers.x(set);
-                return amax(context, {x, buffers.amax()});
-              }),
-              .at_most = limit});
-  require(driver.check(driver.cuModuleUnload(module), "cuModuleUnload"));
-}
-
 int run(int argc, char** argv) {
   Settings settings;
   Report report("transform_bandwidth");
@@ -348,9 +297,6 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "%s done\n", type.c_str());
   }
   if (settings.layers > 0) measure_batches(context, settings, report);
-  for (const int64_t rows : {1, 16, 128}) {
-    if (!device.emulated || rows == 1) measure_small(context, settings, rows, report);
-  }
   return report.finish() ? 0 : 1;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: The nibble authors
 # SPDX-License-Identifier: Apache-2.0
-"""What PyTorch (eager, compiled) and a plain Triton kernel reach on the work of transform_bandwidth.
+"""What PyTorch (eager, compiled), a plain Triton kernel, and the package fast_hadamard_transform where it is
+installed reach on the work of transform_bandwidth.
 
 Needs a GPU, PyTorch and Triton. Prints a fraction of a device copy of as many bytes in the same run.
 """
@@ -10,6 +11,12 @@ import math
 import torch
 import triton
 import triton.language as tl
+
+try:
+    from fast_hadamard_transform import hadamard_transform
+except ImportError as missing:
+    hadamard_transform = None
+    print(f"SKIPPED, needs fast_hadamard_transform: {missing}")
 
 
 def seconds(function, repeats, rounds=5):
@@ -64,8 +71,10 @@ def main():
     parser.add_argument("--rows", type=int, default=16384)
     parser.add_argument("--columns", type=int, default=16384)
     parser.add_argument("--sizes", type=int, nargs="*", default=[16, 128, 256, 1024, 4096, 8192])
+    parser.add_argument("--type", choices=["bf16", "f16", "f32"], default="bf16")
     arguments = parser.parse_args()
-    x = torch.randn(arguments.rows, arguments.columns, device="cuda").to(torch.bfloat16)
+    kind = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}[arguments.type]
+    x = torch.randn(arguments.rows, arguments.columns, device="cuda").to(kind)
     y = torch.empty_like(x)
     copy = seconds(lambda: y.copy_(x), 5)
     gigabytes = 2 * x.numel() * x.element_size() * 1e-9
@@ -80,12 +89,15 @@ def main():
             print(f"{name:44s} failed: {type(error).__name__}: {str(error).splitlines()[0][:90]}", flush=True)
 
     for size in arguments.sizes:
-        h = matrix(size).to(torch.bfloat16).cuda()
+        h = matrix(size).to(kind).cuda()
         say(f"hadamard {size}: matmul with the matrix", lambda: torch.matmul(x.view(-1, size), h))
         small = x[: max(1, arguments.rows // 8)]
         say(f"hadamard {size}: eager butterflies (an eighth)", lambda: butterflies(small, size), 1 / 8)
         compiled = torch.compile(butterflies, dynamic=False)
         say(f"hadamard {size}: compiled butterflies", lambda: compiled(x, size))
+        if hadamard_transform is not None and size >= 8:
+            say(f"hadamard {size}: fast_hadamard_transform",
+                lambda: hadamard_transform(x.view(-1, size), 1 / math.sqrt(size)))
         groups = max(1, 2048 // size)
         grid = (x.numel() // size // groups,)
         say(f"hadamard {size}: Triton", lambda: triton_hadamard[grid](
