@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/reference/nvfp4.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cfloat>
@@ -33,13 +34,12 @@ const std::array<double, kE4m3Codes> kE4m3 = [] {
 // Index of the magnitude nearest to `value`; of two equally near, the even one. Magnitudes grow
 // with their index; beyond the last is the last.
 int nearest(double value, std::span<const double> magnitudes) {
-  const size_t last = magnitudes.size() - 1;
-  if (value >= magnitudes[last]) return static_cast<int>(last);
-  size_t above = 1;
-  while (magnitudes[above] <= value) ++above;
-  const double up = magnitudes[above] - value, down = value - magnitudes[above - 1];
-  const bool rounds_up = up < down || (up == down && above % 2 == 0);
-  return static_cast<int>(rounds_up ? above : above - 1);
+  const auto above = std::upper_bound(magnitudes.begin(), magnitudes.end(), value);
+  const auto index = static_cast<int>(above - magnitudes.begin());
+  if (above == magnitudes.end()) return index - 1;
+  const double up = *above - value, down = value - *(above - 1);
+  const bool rounds_up = up < down || (up == down && index % 2 == 0);
+  return rounds_up ? index : index - 1;
 }
 
 }  // namespace
