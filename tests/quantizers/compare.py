@@ -101,7 +101,7 @@ def contract_of(quantizer):
     """The contract for the same options, without the quantiser's own steps."""
     import contract
 
-    kinds = [contract.Square, contract.Transformed, contract.NoTensorScale, contract.Mxfp8, contract.Mxfp4]
+    kinds = [contract.FourOverSix, contract.Square, contract.Transformed, contract.NoTensorScale, contract.Mxfp8, contract.Mxfp4]
     return next((kind for kind in kinds if issubclass(quantizer, kind)), contract.Contract)()
 
 

@@ -128,6 +128,44 @@ class NoTensorScale(Contract):
         return None
 
 
+class FourOverSix(Contract):
+    options = "nvfp4,four_over_six"
+
+    def tensor(self, amax):
+        self.amax = F32(amax)
+        encode = F32(1) if amax == 0 else np.minimum(F32(1536) / F32(amax), LARGEST)
+        self.encode = encode if encode != 0 else F32(1)
+        self.decode = F32(1) / self.encode
+
+    def raw_scale(self, amax):
+        return (amax / F32(6)) * self.encode
+
+    def error(self, x, values, scale, scale_of_four):
+        """Of each block: values are those of the codes, without a sign."""
+        p = np.where(scale_of_four > 0, np.ldexp(1.0, 11 - np.frexp(scale_of_four)[1]), 0).astype(F32)
+        difference = values * (scale * p) - np.abs(x) * (self.encode * p)
+        square = np.minimum(difference * difference, F32(2 ** 23 - 1))
+        return np.rint(np.where(np.isnan(square), F32(2 ** 23 - 1), square)).astype(np.int64).sum(axis=2)
+
+    def candidate(self, byte, x):
+        scale = self.scale_value(byte)[:, :, None]
+        code = self.code(self.scaled(x, scale), x)
+        return code, E2M1[code & 7].astype(F32), scale
+
+    def quantize(self, x, amax):
+        with np.errstate(all="ignore"):
+            self.tensor(amax)
+            rows, columns = x.shape
+            x = x.astype(F32).reshape(rows, columns // 16, 16)
+            base = self.raw_scale(self.amax_of_blocks(x))
+            bytes_of = self.scale_byte(base), self.scale_byte(base * F32(1.5))
+            six, four = (self.candidate(byte, x) for byte in bytes_of)
+            takes_four = self.error(x, four[1], four[2], four[2]) < self.error(x, six[1], six[2], four[2])
+            byte = np.where(takes_four, bytes_of[1], bytes_of[0])
+            code = np.where(takes_four[:, :, None], four[0], six[0]).reshape(rows, columns)
+            return self.pack(code), byte, self.tensor_scale(amax)
+
+
 class Mxfp4(Contract):
     options = "mxfp4"
     block = 32

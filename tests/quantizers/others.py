@@ -13,6 +13,7 @@ import types
 
 import numpy as np
 
+import contract
 from contract import (E2M1, F32, LARGEST, SIXTH, Contract, Mxfp4, Mxfp8, NoTensorScale, Square, Transformed, nearest,
                       signed)
 
@@ -76,6 +77,7 @@ class TransformerEngine(Contract):
     function = "NVFP4QuantizerRef 1x16"
     tile = (1, 16)
     with_rht = False
+    arguments = {}
     why = "-0 has code 0"
 
     def code(self, v, x):
@@ -84,7 +86,8 @@ class TransformerEngine(Contract):
     def run(self, x, kind):
         reference = transformer_engine_reference()
         quantizer = reference.NVFP4QuantizerRef(
-            dtype=reference.reference_utils.Fp4Formats.E2M1, quant_tile_shape=self.tile, with_rht=self.with_rht)
+            dtype=reference.reference_utils.Fp4Formats.E2M1, quant_tile_shape=self.tile, with_rht=self.with_rht,
+            **self.arguments)
         codes, scales, turned, turned_scales, amax, turned_amax = quantizer._quantize(torch_matrix(x, kind))
         if self.with_rht:
             codes, scales, amax = turned, turned_scales, turned_amax
@@ -102,6 +105,19 @@ class TransformerEngineTransformed(TransformerEngine, Transformed):
     not_modelled = ("subnormal",)
     with_rht = True
     kinds = ("bf16",)
+
+
+class TransformerEngineFourOverSix(TransformerEngine, contract.FourOverSix):
+    function = "NVFP4QuantizerRef 4over6, MSE, 256"
+    arguments = {"nvfp4_use_4over6": True, "nvfp4_e4m3_max": 256, "nvfp4_4over6_err_mode": "MSE"}
+    why = "-0 has code 0; errors are added in fp32, in units of x: the choice is another where both sums are nearly equal"
+
+    def error(self, x, values, scale, scale_of_four):
+        difference = values * scale * self.amax / F32(1536) - np.abs(x)
+        total = np.zeros(x.shape[:2], F32)
+        for i in range(16):
+            total = total + difference[:, :, i] * difference[:, :, i]
+        return total
 
 
 # ---- torchao
@@ -320,10 +336,10 @@ class CompressedTensors(Contract):
 # ---- Four over six
 
 
-class FourOverSix(Contract):
+class FourOverSixStatic(Contract):
     package = "fouroversix"
     function = "quantize_to_fp4(nvfp4, static_6)"
-    dtype = "nvfp4"
+    rule = "static_6"
     why = ("scale (amax_b / 6) * (2688 / amax): another rounding; a block whose scale underflows is 0; -0 has code 0; "
            "|x| / S >= 7, which subnormal scales give, is not saturated: its code is 8, a zero")
     not_modelled = ("subnormal",)  # 2688 / amax overflows
@@ -343,15 +359,29 @@ class FourOverSix(Contract):
         from fouroversix.utils import DataType, RoundStyle, ScaleRule
 
         codes, scales, amax = quantize_to_fp4(
-            torch_matrix(x, kind), had=None, fp4_format=DataType(self.dtype), round_style=RoundStyle.nearest,
-            scale_rule=ScaleRule.static_6, block_scale_2d=self.square, transpose=False, pack_values=True,
+            torch_matrix(x, kind), had=None, fp4_format=DataType.nvfp4, round_style=RoundStyle.nearest,
+            scale_rule=ScaleRule(self.rule), block_scale_2d=self.square, transpose=False, pack_values=True,
             use_blackwell_scale_layout=False)
         scales = as_bytes(scales).reshape(x.shape[0], -1)
-        return as_bytes(codes), scales, None if self.dtype == "mxfp4" else F32(amax.item())
+        return as_bytes(codes), scales, F32(amax.item())
 
 
-class FourOverSixSquare(FourOverSix, Square):
+class FourOverSixSquare(FourOverSixStatic, Square):
     function = "quantize_to_fp4(nvfp4, static_6, block_scale_2d)"
+
+
+class FourOverSixChoice(FourOverSixStatic, contract.FourOverSix):
+    function = "quantize_to_fp4(nvfp4, mse)"
+    rule = "mse"
+    why = FourOverSixStatic.why.replace("scale (amax_b / 6) * (2688 / amax): another rounding", "errors are added in "
+                                        "fp32, in units of x: the choice is another where both sums are nearly equal")
+    not_modelled = ("subnormal", "blocks over 2^80", "rows over 2^32: scales underflow")  # zeros of scale 0
+
+    def error(self, x, values, scale, scale_of_four):
+        import torch
+
+        difference = values * scale * self.amax / F32(1536) - np.abs(x)
+        return (torch.from_numpy(difference) ** 2).sum(axis=-1).numpy()
 
 
 # ---- AutoRound: gives decoded values
@@ -450,6 +480,6 @@ class Qwantize(NoTensorScale):
         return self.pack(np.where(code == 8, 0, code)), as_bytes(scales.to(torch.float8_e4m3fn)), None
 
 
-QUANTIZERS = (TransformerEngine, TransformerEngineSquare, TransformerEngineTransformed, Torchao, TorchaoOneLevel,
+QUANTIZERS = (TransformerEngine, TransformerEngineSquare, TransformerEngineTransformed, TransformerEngineFourOverSix, Torchao, TorchaoOneLevel,
               TorchaoMxfp4, TorchaoMxfp8, TorchaoMxfp4Floor, ModelOptimizer, ModelOptimizerMxfp4, ModelOptimizerMxfp8,
-              CompressedTensors, FourOverSix, FourOverSixSquare, AutoRound, Fireworks, Qwantize)
+              CompressedTensors, FourOverSixStatic, FourOverSixSquare, FourOverSixChoice, AutoRound, Fireworks, Qwantize)

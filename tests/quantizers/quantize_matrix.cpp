@@ -6,8 +6,8 @@
 //   quantize_matrix DEVICE TYPE ROWS COLUMNS OPTIONS INPUT OUTPUT
 //
 // OPTIONS: words joined by commas. nvfp4 (default), mxfp4, mxfp8; transposed: that copy in place of
-// the row-wise one; square; transform: the default one, of the copy; amax=NUMBER: given. OUTPUT:
-// the codes, the scales (row-major), the amax (4 bytes), one after the other.
+// the row-wise one; square; four_over_six; transform: the default one, of the copy; amax=NUMBER:
+// given. OUTPUT: the codes, the scales (row-major), the amax (4 bytes), one after the other.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -56,6 +56,8 @@ Settings parse_options(const std::string& text) {
       request.copies = Copies::kTransposed;
     } else if (word == "square") {
       request.blocks = BlockShape::kSquare;
+    } else if (word == "four_over_six") {
+      request.scaling = BlockScaling::kFourOverSix;
     } else if (word == "transform") {
       transform = true;
     } else if (word.rfind("amax=", 0) == 0) {
