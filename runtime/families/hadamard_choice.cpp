@@ -59,6 +59,12 @@ int bytes_of_thread(int size, bool is_16_bit, bool writes) {
   return size <= 256 ? 32 : size <= 1024 ? 64 : size <= 8192 ? 128 : size <= 16384 ? 256 : 512;
 }
 
+// Shorter vectors of y save exchanges between lanes, or bring more of the group into registers.
+int narrow_bits(int size, bool is_16_bit) {
+  if (is_16_bit) return size == 8192 || size == 32768 ? 1 : 0;
+  return size == 32768 ? 2 : 0;
+}
+
 // Powers of two.
 void choose_power(KernelSpec& spec) {
   auto& v = spec.values;
@@ -74,10 +80,10 @@ void choose_power(KernelSpec& spec) {
   const bool with_shared = per_group > 32;
   v[kHadamardThreadsPerGroup] = per_group;
   v[kHadamardPasses] = with_shared;
-  v[kHadamardNarrow] = size > 16384 ? 2 : 0;
+  v[kHadamardNarrow] = narrow_bits(size, is_16_bit);
   v[kHadamardThreads] = with_shared ? std::max(64, per_group) : !writes || size == 128 ? 256 : 128;
   v[kHadamardGroupsPerThread] = is_16_bit && size == 16 && writes ? 2 : 1;
-  v[kHadamardAhead] = with_shared && size > 16384 && is_16_bit && v[kHadamardVectorBytes] >= 16;
+  if (size > 16384 && is_16_bit && v[kHadamardVectorBytes] >= 16) v[kHadamardAhead] = 2;
 }
 
 // Sizes with a base: a thread holds one vector of each of its parts.
@@ -88,7 +94,9 @@ void choose_with_base(KernelSpec& spec) {
   const int per_group = whole.power / whole.vector;
   v[kHadamardThreadsPerGroup] = per_group;
   v[kHadamardPasses] = per_group > 32;
-  v[kHadamardNarrow] = v[kHadamardPasses] != 0 && whole.base != 20;
+  v[kHadamardNarrow] = v[kHadamardPasses] != 0;
+  const bool can_copy = v[kHadamardVectorBytes] != 0 && v[kHadamardAligned] >= 16;
+  if (v[kHadamardPasses] != 0 && whole.base == 20 && can_copy) v[kHadamardAhead] = 2;
   const bool many = whole.base * whole.vector >= 64 && v[kHadamardSigns] == 2;
   v[kHadamardThreads] = many && per_group <= 64 ? 64 : many ? 256 : std::max(128, per_group);
 }

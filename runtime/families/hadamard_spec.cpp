@@ -203,8 +203,14 @@ bool column_legal(const KernelSpec& spec) {
 
 }  // namespace
 
-const Family kHadamardFamily{"hadamard", "HadamardParams", kRowConstants,
-                             kVariants,  row_shared_bytes, row_legal};
+const Family kHadamardFamily{
+    .name = "hadamard",
+    .params_type = "HadamardParams",
+    .constants = kRowConstants,
+    .variants = kVariants,
+    .dynamic_shared = row_shared_bytes,
+    .legal = row_legal,
+    .launch_bounds = "Config::kThreads, nibble::HadamardBounds<Config>::kBlocks"};
 const Family kHadamardColumnsFamily{"hadamard_columns", "HadamardParams", kColumnConstants,
                                     kColumnsVariants,   nullptr,          column_legal};
 

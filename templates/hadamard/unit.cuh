@@ -59,6 +59,15 @@ struct Group : Config {
   }
 };
 
+// The kernel's __launch_bounds__. Beside a base ptxas is told that it may use 255 registers: left
+// alone it takes a few more than let a third thread block of 128 onto the multiprocessor, or spills
+// for the sake of one. Else it is not told anything.
+template <class Config>
+struct HadamardBounds {
+  static constexpr int kMost = Config::kThreads < 256 ? 256 / Config::kThreads : 1;
+  static constexpr int kBlocks = hadamard_base(Config::kSize) > 1 ? kMost : 0;
+};
+
 // A unit of the matrix. Units are numbered along the rows, then down.
 template <class Config>
 struct UnitPlace {
