@@ -295,6 +295,33 @@ void measure_launches(const Settings& settings, Context& context, int threads, R
               .at_most = 0});
 }
 
+// A product of NVFP4 matrices; what the driver itself takes for tensor maps and the launch is not
+// in it, as nothing stands behind the driver.
+void measure_products(const Settings& settings, Context& context, Report& report) {
+  GemmRequest problem;
+  problem.m = problem.n = problem.k = 4096;
+  problem.a = {.data = 0x10000000, .scales = 0x20000000, .amax = 0x30000000};
+  problem.b = {.data = 0x40000000, .scales = 0x50000000, .amax = 0x30000100};
+  problem.d = {.data = 0x60000000};
+  GemmRequest other = problem;
+  other.a.data += 0x1000000;
+  const GemmPlan plan = require(GemmPlan::create(context, problem));
+  const std::function<void()> launches[] = {
+      [&] { require(gemm(context, problem)); }, [&] { require(plan.launch(problem)); },
+      [&, turn = 0]() mutable { require(plan.launch(++turn % 2 == 0 ? problem : other)); }};
+  const char* const labels[] = {"launch: gemm()", "launch: GemmPlan::launch, the same addresses",
+                                "launch: GemmPlan::launch, others each time"};
+  std::vector<double> times[3];
+  for (int i = 0; i < settings.launch_batches; ++i) {
+    for (size_t kind = 0; kind < 3; ++kind) {
+      times[kind].push_back(nanoseconds_a_launch(launches[kind], settings.launches / 4));
+    }
+  }
+  for (size_t kind = 0; kind < 3; ++kind) {
+    report.add({.label = labels[kind], .unit = "ns", .samples = times[kind]});
+  }
+}
+
 // ---- A cold compile
 
 struct Compilation {
@@ -399,6 +426,7 @@ int run(int argc, char** argv) {
     Context context = require(Context::create(options(settings, directory)));
     measure_launches(settings, context, 1, report);
     measure_launches(settings, context, 2, report);
+    measure_products(settings, context, report);
   }
   std::filesystem::remove_all(directory);
   measure_compiles(settings, report);

@@ -59,9 +59,10 @@ Result<KernelSpec> spec_of(const ContextState& state, const GemmRequest& problem
   return tuned_spec(state, problem, spec, shape, device);
 }
 
-Status launch(const ContextState& state, const Kernel& kernel, const GemmRequest& problem) {
+Status launch(const ContextState& state, const Kernel& kernel, const GemmRequest& problem,
+              GemmMaps* maps) {
   if (kernel.spec.family == &kGemmTrustedFamily) return launch_gemm_trusted(state, kernel, problem);
-  return launch_gemm(state, kernel, problem);
+  return launch_gemm(state, kernel, problem, maps);
 }
 
 }  // namespace
@@ -74,7 +75,7 @@ Status gemm(Context& context, const GemmRequest& request) {
     ContextState& state = context.state();
     NIBBLE_TRY_ASSIGN(const KernelSpec spec, spec_of(state, problem));
     NIBBLE_TRY_ASSIGN(const Kernel* kernel, state.pool.get(spec, problem.stream));
-    return launch(state, *kernel, problem);
+    return launch(state, *kernel, problem, nullptr);
   });
 }
 
@@ -94,8 +95,11 @@ Result<int64_t> gemm_workspace_bytes(Context& context, const GemmRequest& reques
 }
 
 struct GemmPlan::State {
+  State(const Context& of, const Kernel* made) : context(of), kernel(made) {}
+
   Context context;
-  const Kernel* kernel = nullptr;
+  const Kernel* kernel;
+  mutable GemmMaps maps;
 };
 
 Result<GemmPlan> GemmPlan::create(Context& context, const GemmRequest& request) {
@@ -106,7 +110,7 @@ Result<GemmPlan> GemmPlan::create(Context& context, const GemmRequest& request) 
     NIBBLE_TRY_ASSIGN(const KernelSpec spec, spec_of(state, problem));
     NIBBLE_TRY_ASSIGN(const Kernel* kernel, state.pool.get(spec, problem.stream));
     GemmPlan plan;
-    plan.state_ = std::make_shared<const State>(State{context, kernel});
+    plan.state_ = std::make_shared<const State>(context, kernel);
     return plan;
   });
 }
@@ -122,7 +126,7 @@ Status GemmPlan::launch(const GemmRequest& request) const {
       return {Code::kInvalidArgument, "the plan is for " + state_->kernel->label +
                                           ", the request needs " + nibble::label(spec)};
     }
-    return nibble::launch(state, *state_->kernel, problem);
+    return nibble::launch(state, *state_->kernel, problem, &state_->maps);
   });
 }
 

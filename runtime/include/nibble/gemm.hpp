@@ -188,8 +188,9 @@ Status gemm(Context& context, const GemmRequest& request);
 Result<int64_t> gemm_workspace_bytes(Context& context, const GemmRequest& request);
 
 // The kernel for requests of one kind (format, types, epilogue, alignment, configuration), made
-// ahead of its launches. launch() allocates nothing, takes no lock and compiles nothing. Copies are
-// cheap. Thread-safe.
+// ahead of its launches. launch() allocates nothing, takes no lock and compiles nothing; what it
+// works out of addresses, strides and sizes stays for the next launch with the same ones. Copies
+// are cheap, and share that. Thread-safe.
 class GemmPlan {
  public:
   // The pointers of `request` may be null here; their alignment is taken as 16 bytes then.
