@@ -75,6 +75,8 @@ void add_quantize(std::vector<Kernel>& kernels, const QuantizeVariant& variant, 
     // Two rows of a patch at a time, then two words of columns.
     if (rows) path.trips.push_back(static_cast<int>(block_size(request.format)) / 2);
     if (columns) path.trips.push_back(2);
+  } else if (request.scaling == BlockScaling::kFourOverSix) {
+    path.trips = {static_cast<int>(block_size(request.format))};  // rows whose errors are added up
   }
   kernels.push_back({"quantize " + variant.name, spec, path, static_cast<int>(size_of(type)),
                      one * (rows + columns)});

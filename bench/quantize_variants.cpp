@@ -26,9 +26,17 @@ std::vector<QuantizeVariant> quantize_variants() {
   fused.transposed_transform.enabled = true;
   fused_stochastic = fused;
   fused_stochastic.rounding = Rounding::kStochastic;
-  QuantizeRequest mxfp4, mxfp8;
+  QuantizeRequest mxfp4, mxfp8, mxfp8_stochastic;
   mxfp4.format = QuantizedFormat::kMxfp4;
   mxfp8.format = QuantizedFormat::kMxfp8;
+  mxfp8_stochastic = mxfp8;
+  mxfp8_stochastic.rounding = Rounding::kStochastic;
+  QuantizeRequest four_over_six, square_four_over_six, transformed, transformed_128;
+  four_over_six.scaling = BlockScaling::kFourOverSix;
+  square_four_over_six = square;
+  square_four_over_six.scaling = BlockScaling::kFourOverSix;
+  transformed.transform.enabled = true;
+  transformed_128.transform = {.enabled = true, .size = 128};
   return {{"stochastic", stochastic, 0.60},
           {"transposed", transposed, 0.80},
           {"rows + transposed", both, 0.80},
@@ -37,7 +45,12 @@ std::vector<QuantizeVariant> quantize_variants() {
           {"rows + transposed, stochastic", both_stochastic, 0},
           {"rows + transformed transposed, stochastic", fused_stochastic, 0},
           {"mxfp4", mxfp4, 0.80},
-          {"mxfp8", mxfp8, 0.80}};
+          {"mxfp8", mxfp8, 0.80},
+          {"mxfp8, stochastic", mxfp8_stochastic, 0},
+          {"four over six", four_over_six, 0},
+          {"square, both copies, four over six", square_four_over_six, 0},
+          {"transformed", transformed, 0},
+          {"transformed by 128", transformed_128, 0}};
 }
 
 QuantizeRequest request_of(const QuantizeVariant& variant, const DeviceProblem& problem, int set) {

@@ -225,6 +225,29 @@ std::vector<std::pair<int64_t, int64_t>> weights(int64_t layers) {
   return shapes;
 }
 
+// The weights quantised: in rows, or in blocks of 16 x 16 with the transposed copy.
+std::vector<QuantizeRequest> quantisations(const std::vector<DequantizeRequest>& dequantizes,
+                                           DevicePointer other_codes, DevicePointer other_scales,
+                                           bool square) {
+  std::vector<QuantizeRequest> requests;
+  for (const DequantizeRequest& dequantize : dequantizes) {
+    const Matrix& matrix = dequantize.y;
+    QuantizeRequest request;
+    request.x = matrix;
+    request.y = dequantize.x;
+    request.amax_given = true;
+    if (square) {
+      request.blocks = BlockShape::kSquare;
+      request.copies = Copies::kBoth;
+      request.y_transposed = {other_codes, other_scales};
+    }
+    requests.push_back(request);
+    other_codes += static_cast<uint64_t>(matrix.rows * matrix.columns / 2);
+    other_scales += static_cast<uint64_t>(matrix.rows * matrix.columns / 16);
+  }
+  return requests;
+}
+
 void measure_batches(Context& context, const Settings& settings, Report& report) {
   const auto shapes = weights(settings.layers);
   int64_t elements = 0;
@@ -257,11 +280,21 @@ void measure_batches(Context& context, const Settings& settings, Report& report)
   const Batch amaxes = require(Batch::amax(context, tensors, buffers.amax() + 8192));
   const Batch dequantized = require(Batch::dequantize(context, dequantizes));
   const Batch converted = require(Batch::convert_scales(context, layouts));
+  const auto quantised = [&](bool square) {
+    return require(Batch::quantize(
+        context, quantisations(dequantizes, buffers.x(0), tiled.address(), square)));
+  };
+  const Batch rows = quantised(false);
+  const Batch squares = quantised(true);
+  const int64_t made = elements / 2 + elements / 16;
   const std::string name = std::to_string(shapes.size()) + " tensors of bf16";
   measure(context, settings, buffers,
           {{"amax batch, " + name, 2 * elements, [&](int) { return amaxes.launch(); }, 0.95},
-           {"dequantize batch, " + name, 2 * elements + elements / 2 + elements / 16,
+           {"dequantize batch, " + name, 2 * elements + made,
             [&](int) { return dequantized.launch(); }},
+           {"quantize batch, " + name, 2 * elements + made, [&](int) { return rows.launch(); }},
+           {"quantize batch, 16x16 and transposed, " + name, 2 * elements + 2 * made,
+            [&](int) { return squares.launch(); }},
            {"scale layout batch, " + name, elements / 8, [&](int) { return converted.launch(); }}},
           name, report);
 }

@@ -170,8 +170,8 @@ Scales scales_of(const KernelSpec& spec, int64_t rows, int64_t columns) {
 }  // namespace
 
 std::span<const Constant> quantize_constants() {
-  static const std::array<Constant, kQuantizeConstants> constants = make_constants();
-  return constants;
+  static const std::array<Constant, kQuantizeConstants> kConstants = make_constants();
+  return kConstants;
 }
 
 int block_size(QuantizedFormat format) { return format == QuantizedFormat::kNvfp4 ? 16 : 32; }
