@@ -375,7 +375,11 @@ class FourOverSixChoice(FourOverSixStatic, contract.FourOverSix):
     rule = "mse"
     why = FourOverSixStatic.why.replace("scale (amax_b / 6) * (2688 / amax): another rounding", "errors are added in "
                                         "fp32, in units of x: the choice is another where both sums are nearly equal")
-    not_modelled = ("subnormal", "blocks over 2^80", "rows over 2^32: scales underflow")  # zeros of scale 0
+
+    def candidate(self, byte, x):
+        code, values, scale = super().candidate(byte, x)
+        v = np.abs(self.scaled(x, scale))
+        return code, np.where(v >= 7, 2 * np.rint(v / 2), values).astype(F32), scale
 
     def error(self, x, values, scale, scale_of_four):
         import torch
