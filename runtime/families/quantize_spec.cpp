@@ -199,10 +199,11 @@ int quantize_dynamic_shared(const KernelSpec& spec) {
   if (!uses_patches(spec)) return 0;
   const auto format = format_of(spec);
   const bool both = spec.values[kCopies] == static_cast<int>(Copies::kBoth);
-  const int patches = patch_rows(spec) * (patch_threads(spec) + 1) * 16;
+  const int patches = kPatchTile * (kPatchTile / patch_columns(spec) + 1) * 16;
   const int scales = 2 * kPatchTile * kPatchTile / block_size(format);
   const int factors = 128 * 4 * (both && has_transform(spec) ? 2 : 1);
-  return patches + scales + factors;
+  constexpr int kTensors = 32;  // their scales
+  return patches + scales + factors + kTensors;
 }
 
 KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, const Arch& arch) {

@@ -21,10 +21,6 @@ struct Words {
   static constexpr uint32_t kMagnitude = kIs32Bit ? 0x7fffffffu : 0x7fff7fffu;
   static constexpr uint32_t kInfinity = kIs32Bit ? 0x7f800000u : kIsBf16 ? 0x7f80u : 0x7c00u;
 
-  // Selects, from two words, the signs of the first values and then of the second, each as a byte
-  // of equal bits.
-  static constexpr uint32_t kSignBytes = 0xfbd9u;
-
   __device__ static float value(uint32_t word, int i) {
     if constexpr (kIs32Bit) {
       return __uint_as_float(word);
@@ -35,26 +31,42 @@ struct Words {
     }
   }
 
-  // The signs of eight consecutive values, that of value i in bit 4i + 3.
+  // Bytes of equal bits, the signs of four values: the first of each word, then the second.
+  __device__ static uint32_t sign_bytes(uint32_t a, uint32_t b) {
+    static_assert(!kIs32Bit);
+    return ptx::prmt_b32<0xfbd9>(a, b);
+  }
+
+  // From such bytes of eight values, of even and of odd ones, to two in each byte.
+  __device__ static uint32_t merge_signs(uint32_t even, uint32_t odd) {
+    return ptx::lop3_b32<0xe4>(even, odd, 0x0f0f0f0fu);
+  }
+
+  // The signs of eight consecutive values, that of value i in bit 4i + 3. Other bits are any.
   __device__ static uint32_t signs(const uint32_t (&w)[8 / kPerWord]) {
     if constexpr (kIs32Bit) {
       return signs_of_halves(w, 0);
     } else {
-      const uint32_t low = ptx::prmt_b32<kSignBytes>(w[0], w[1]);
-      const uint32_t high = ptx::prmt_b32<kSignBytes>(w[2], w[3]);
-      return e2m1x8_signs(__byte_perm(low, high, 0x5410), __byte_perm(low, high, 0x7632));
+      const uint32_t low = sign_bytes(w[0], w[1]);
+      const uint32_t high = sign_bytes(w[2], w[3]);
+      return merge_signs(__byte_perm(low, high, 0x5410), __byte_perm(low, high, 0x7632));
     }
   }
 
   // The signs of value i of each of eight words.
   __device__ static uint32_t signs_of_halves(const uint32_t (&w)[8], int i) {
-    constexpr uint32_t kBytes = kIs32Bit ? 0x00fbu : kSignBytes;
-    const uint32_t even0 = ptx::prmt_b32<kBytes>(w[0], w[2]);
-    const uint32_t even1 = ptx::prmt_b32<kBytes>(w[4], w[6]);
-    const uint32_t odd0 = ptx::prmt_b32<kBytes>(w[1], w[3]);
-    const uint32_t odd1 = ptx::prmt_b32<kBytes>(w[5], w[7]);
-    const uint32_t half = i == 0 ? 0x5410 : 0x7632;
-    return e2m1x8_signs(__byte_perm(even0, even1, half), __byte_perm(odd0, odd1, half));
+    if constexpr (kIs32Bit) {
+      constexpr uint32_t kBytes = 0x00fb;
+      const uint32_t even =
+          __byte_perm(ptx::prmt_b32<kBytes>(w[0], w[2]), ptx::prmt_b32<kBytes>(w[4], w[6]), 0x5410);
+      const uint32_t odd =
+          __byte_perm(ptx::prmt_b32<kBytes>(w[1], w[3]), ptx::prmt_b32<kBytes>(w[5], w[7]), 0x5410);
+      return merge_signs(even, odd);
+    } else {
+      const uint32_t low = merge_signs(sign_bytes(w[0], w[2]), sign_bytes(w[1], w[3]));
+      const uint32_t high = merge_signs(sign_bytes(w[4], w[6]), sign_bytes(w[5], w[7]));
+      return __byte_perm(low, high, i == 0 ? 0x5410 : 0x7632);
+    }
   }
 
   // One value, or two, rounded to nearest even.

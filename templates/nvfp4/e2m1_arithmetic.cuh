@@ -6,25 +6,35 @@
 
 namespace nibble {
 
-// Constants in forms that NVRTC does not put into the binary.
-template <class = void>
-constexpr float kRint = 12582912.0f;          // 1.5 * 2^23: adding it rounds to an integer, and
-enum : unsigned { kRintBits = 0x4b400000u };  // leaves that in the low bits
+// 2^23 and more: to add it rounds to an integer, to even as these are even, and leaves that in the
+// low bits. One for each of eight codes: their bits, those of element i times 16^i, sum up to 2^32,
+// so that sums of eight codes need no correction.
+__device__ constexpr float e2m1_base(int i) { return i == 2 ? 8716288.0f : 8388608.0f; }
 
-// kRintBits + the code of |v|; v is no NaN of negative sign. The magnitudes 0 0.5 1 1.5 2 3 4 6
-// have three spacings:
-//   code = min(rint(2 |v|), 2 + rint(|v|), 4 + rint(|v| / 2), 7), ties to even,
+// The code of a >= 0, or of a NaN of positive sign, plus the bits of e2m1_base(i). The magnitudes
+// 0 0.5 1 1.5 2 3 4 6 have three spacings:
+//   code = min(rint(2 a), 2 + rint(a), 4 + rint(a / 2), 7), ties to even,
 // as each term is the code on its own range (0..2, 2..4, 4..6) and no less elsewhere. Positive
-// floats order like their bits, and NaN after them.
-__device__ inline unsigned e2m1_magnitude(float v) {
-  const float a = fabsf(v);
-  const unsigned to_2 = __float_as_uint(a * 2.0f + kRint<>);
-  const unsigned to_4 = __float_as_uint(a + (kRint<> + 2.0f));
-  // 7 - 4 * (3/4 - a / 8): the difference is exact where a > 2, and saturates to 0 where a > 6
+// floats order like their bits, and NaN after them. kBelow7: a < 7, which takes an operation less.
+template <bool kBelow7>
+__device__ unsigned e2m1_magnitude(float a, int i) {
+  const float base = e2m1_base(i);
+  const unsigned to_2 = __float_as_uint(a * 2.0f + base);
+  const unsigned to_4 = __float_as_uint(a + (base + 2.0f));
+  // Or 7 - 4 * (3/4 - a / 8): the difference is exact where a > 2, and saturates to 0 where a > 6
   // or NaN.
-  const unsigned to_6 = __float_as_uint((kRint<> + 7.0f) - 4.0f * __saturatef(0.75f - a * 0.125f));
+  const unsigned to_6 = __float_as_uint(
+      kBelow7 ? a * 0.5f + (base + 4.0f) : (base + 7.0f) - 4.0f * __saturatef(0.75f - a * 0.125f));
   const unsigned to_4_or_6 = to_4 < to_6 ? to_4 : to_6;
   return to_2 < to_4_or_6 ? to_2 : to_4_or_6;
+}
+
+// The codes of eight such a. Element i in bits 4i+2 : 4i.
+template <bool kBelow7>
+__device__ unsigned e2m1x8_magnitudes(const float (&a)[8]) {
+  unsigned magnitudes = 0;
+  for (int i = 7; i >= 0; --i) magnitudes = magnitudes * 16 + e2m1_magnitude<kBelow7>(a[i], i);
+  return magnitudes;
 }
 
 // Byte i of the result is the byte of x[2 i] that holds its sign, in bit 7.
@@ -36,54 +46,27 @@ __device__ inline unsigned sign_bytes(unsigned x0, unsigned x2, unsigned x4, uns
 // Element i in bits 4i+3 : 4i.
 __device__ inline unsigned e2m1x8_encode_arithmetic(const float (&x)[8]) {
   unsigned bits[8];
-  unsigned magnitudes = 0;
-  for (int i = 7; i >= 0; --i) {
+  float a[8];
+  for (int i = 0; i < 8; ++i) {
     const float v = fminf(x[i], 8.0f);  // NaN becomes positive
     bits[i] = __float_as_uint(v);
-    magnitudes = magnitudes * 16 + e2m1_magnitude(v);
+    a[i] = fabsf(v);
   }
-  magnitudes -= kRintBits * 0x11111111u;
   const unsigned even = sign_bytes(bits[0], bits[2], bits[4], bits[6]);
   const unsigned odd = sign_bytes(bits[1], bits[3], bits[5], bits[7]);
-  return magnitudes | (even >> 4 & 0x08080808u) | (odd & 0x80808080u);
+  return e2m1x8_magnitudes<false>(a) | (even >> 4 & 0x08080808u) | (odd & 0x80808080u);
 }
 
-// From words that hold the sign of each of eight elements in bit 7 of a byte to the sign of element
-// i in bit 4i + 3. even: those of elements 0, 2, 4, 6, odd: 1, 3, 5, 7, all bits of a byte alike.
-__device__ inline unsigned e2m1x8_signs(unsigned even, unsigned odd) {
-  return ((even & 0x0f0f0f0fu) | (odd & 0xf0f0f0f0u)) & 0x88888888u;
+// Adds signs to the codes of magnitudes, that of element i in bit 4i + 3.
+__device__ inline unsigned e2m1x8_with_signs(unsigned magnitudes, unsigned signs) {
+  return magnitudes | (signs & 0x88888888u);
 }
 
-// As e2m1_magnitude, for |v| < 7: an operation less.
-__device__ inline unsigned e2m1_magnitude_below_7(float v) {
-  const float a = fabsf(v);
-  const unsigned to_2 = __float_as_uint(a * 2.0f + kRint<>);
-  const unsigned to_4 = __float_as_uint(a + (kRint<> + 2.0f));
-  const unsigned to_6 = __float_as_uint(a * 0.5f + (kRint<> + 4.0f));
-  const unsigned to_4_or_6 = to_4 < to_6 ? to_4 : to_6;
-  return to_2 < to_4_or_6 ? to_2 : to_4_or_6;
-}
-
-// The codes of |x|. Element i in bits 4i+2 : 4i.
-__device__ inline unsigned e2m1x8_magnitudes(const float (&x)[8]) {
-  unsigned magnitudes = 0;
-  for (int i = 7; i >= 0; --i) magnitudes = magnitudes * 16 + e2m1_magnitude(x[i]);
-  return magnitudes - kRintBits * 0x11111111u;
-}
-
-// The same for |x| < 7.
-__device__ inline unsigned e2m1x8_magnitudes_below_7(const float (&x)[8]) {
-  unsigned magnitudes = 0;
-  for (int i = 7; i >= 0; --i) magnitudes = magnitudes * 16 + e2m1_magnitude_below_7(x[i]);
-  return magnitudes - kRintBits * 0x11111111u;
-}
-
-// Stochastic rounding, with the bits of the instruction for x without NaN of negative sign. The
-// code is the integer part of g + dither / 2^16, where g runs through 0 to 7 as |x| does through
-// the magnitudes, linear between them:
-//   g = min(2 |x|, |x| + 2, |x| / 2 + 4, 7).
-// Sums are rounded towards zero, so that the integer part is that of the exact sum. Signs are set
-// apart: of NaN, positive.
+// Stochastic rounding, with the bits of the instruction, of a >= 0 or a NaN of positive sign. The
+// code is the integer part of g + dither / 2^16, where g runs through 0 to 7 as a does through the
+// magnitudes, linear between them:
+//   g = min(2 a, a + 2, a / 2 + 4, 7).
+// Sums are rounded towards zero, so that the integer part is that of the exact sum.
 enum : unsigned { kDitherBase = 0x43000000u };  // 128: one in the last place is 2^-16
 
 // kDitherBase + dither of element i < 4, out of 32 random bits of the four: two share 16 of them,
@@ -94,23 +77,26 @@ __device__ inline unsigned e2m1_dither(unsigned random, unsigned reversed, int i
 }
 
 // The code in bits 18:16. dither: of e2m1_dither.
-__device__ inline unsigned e2m1_magnitude_stochastic(float v, unsigned dither) {
-  const float a = fabsf(v);
-  // Half of g; the saturated difference is 0 where |v| > 6 or v is NaN.
-  const float to_4 = fminf(a, __fmaf_rz(a, 0.5f, 1.0f));
-  const float half = fminf(to_4, __fmaf_rz(__saturatef(0.75f - a * 0.125f), -2.0f, 3.5f));
+__device__ inline unsigned e2m1_magnitude_stochastic(float a, unsigned dither) {
+  // Half of g, as bits, which order as in e2m1_magnitude; the saturated difference is 0 where
+  // a > 6 or NaN.
+  const unsigned to_2 = __float_as_uint(a);
+  const unsigned to_4 = __float_as_uint(__fmaf_rz(a, 0.5f, 1.0f));
+  const unsigned to_6 = __float_as_uint(__fmaf_rz(__saturatef(0.75f - a * 0.125f), -2.0f, 3.5f));
+  const unsigned to_4_or_6 = to_4 < to_6 ? to_4 : to_6;
+  const float half = __uint_as_float(to_2 < to_4_or_6 ? to_2 : to_4_or_6);
   return __float_as_uint(__fmaf_rz(half, 2.0f, __uint_as_float(dither)));
 }
 
-// The codes of |x|, rounded stochastically. random0 for elements 0 to 3, random1 for 4 to 7.
-__device__ inline unsigned e2m1x8_magnitudes_stochastic(const float (&x)[8], unsigned random0,
+// The codes of eight a, rounded stochastically. random0 for elements 0 to 3, random1 for 4 to 7.
+__device__ inline unsigned e2m1x8_magnitudes_stochastic(const float (&a)[8], unsigned random0,
                                                         unsigned random1) {
   const unsigned reversed0 = __brev(random0);
   const unsigned reversed1 = __brev(random1);
   unsigned magnitudes = 0;
   for (int i = 3; i >= 0; --i) {
-    const unsigned low = e2m1_magnitude_stochastic(x[i], e2m1_dither(random0, reversed0, i));
-    const unsigned high = e2m1_magnitude_stochastic(x[i + 4], e2m1_dither(random1, reversed1, i));
+    const unsigned low = e2m1_magnitude_stochastic(a[i], e2m1_dither(random0, reversed0, i));
+    const unsigned high = e2m1_magnitude_stochastic(a[i + 4], e2m1_dither(random1, reversed1, i));
     magnitudes = magnitudes * 16 + __byte_perm(low, high, 0x7632);
   }
   return magnitudes - (kDitherBase | kDitherBase >> 16) * 0x1111u;

@@ -45,6 +45,20 @@ __device__ inline uint16_t cvt_rn_satfinite_e4m3x2_f32(float high, float low) {
   return d;
 }
 
+// x[0] in bits 7:0 .. x[3] in bits 31:24. sm_89.
+__device__ inline uint32_t cvt_rn_satfinite_e4m3x4_f32(const float (&x)[4]) {
+  uint32_t d;
+  asm("{\n\t"
+      ".reg .b16 h<2>;\n\t"
+      "cvt.rn.satfinite.e4m3x2.f32 h0, %2, %1;\n\t"
+      "cvt.rn.satfinite.e4m3x2.f32 h1, %4, %3;\n\t"
+      "mov.b32 %0, {h0, h1};\n\t"
+      "}"
+      : "=r"(d)
+      : "f"(x[0]), "f"(x[1]), "f"(x[2]), "f"(x[3]));
+  return d;
+}
+
 // Stochastic rounding of four elements with 32 random bits: x[0] in bits 3:0 .. x[3] in bits 15:12.
 // sm_100a, sm_103a.
 __device__ inline uint16_t cvt_rs_satfinite_e2m1x4_f32(const float* x, uint32_t random) {

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// Bytes of two words.
+// Bytes and bits of words.
 #pragma once
 
 #include "common/types.cuh"
@@ -14,6 +14,15 @@ template <uint32_t kSelector>
 __device__ inline uint32_t prmt_b32(uint32_t a, uint32_t b) {
   uint32_t d;
   asm("prmt.b32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "n"(kSelector));
+  return d;
+}
+
+// Bit by bit the function of a, b and c whose table is kTable: what it is of 0xF0, 0xCC and 0xAA.
+// https://docs.nvidia.com/cuda/parallel-thread-execution/#logic-and-shift-instructions-lop3
+template <uint32_t kTable>
+__device__ inline uint32_t lop3_b32(uint32_t a, uint32_t b, uint32_t c) {
+  uint32_t d;
+  asm("lop3.b32 %0, %1, %2, %3, %4;" : "=r"(d) : "r"(a), "r"(b), "r"(c), "n"(kTable));
   return d;
 }
 

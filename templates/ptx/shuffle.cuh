@@ -18,4 +18,11 @@ __device__ inline float shfl_sync_bfly_f32(float a, int mask, uint32_t members =
   return d;
 }
 
+// That of lane `lane` modulo 32. All 32 lanes take part.
+__device__ inline float shfl_sync_idx_f32(float a, int lane) {
+  float d;
+  asm volatile("shfl.sync.idx.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=f"(d) : "f"(a), "r"(lane));
+  return d;
+}
+
 }  // namespace nibble::ptx

@@ -6,6 +6,7 @@
 #include "common/philox.cuh"
 #include "nvfp4/e2m1.cuh"
 #include "nvfp4/e4m3_arithmetic.cuh"
+#include "ptx/arithmetic.cuh"
 #include "quantize/format.cuh"
 
 namespace nibble {
@@ -24,14 +25,17 @@ struct Encoder {
   static constexpr bool kHasTame = !kInHardware && !kStochastic;
 
   // The codes of RN(x factor): element i in bits 4i + 3 : 4i, or byte i. random: 32 bits for each
-  // four elements. signs: unless kInHardware, that of element i in bit 4i + 3, positive of NaN.
+  // four elements. signs: unless kInHardware, that of element i in bit 4i + 3, positive of NaN,
+  // other bits any.
   // kTame: all products are less than 7.
   template <bool kTame>
   __device__ static void encode(const float (&elements)[8], float factor, uint32_t signs,
                                 uint32_t random0, uint32_t random1, uint32_t (&words)[kWords]) {
     float x[8];
 #pragma unroll
-    for (int i = 0; i < 8; ++i) x[i] = __fmul_rn(elements[i], factor);
+    for (int i = 0; i < 8; ++i) x[i] = kInHardware ? elements[i] : fabsf(elements[i]);
+#pragma unroll
+    for (int i = 0; i < 8; i += 2) ptx::mul_rn_f32x2(x[i], x[i + 1], factor);
     if constexpr (!kIsE2m1 && kStochastic) {
       words[0] = stochastic_e4m3x4(x, random0);
       words[1] = stochastic_e4m3x4(x + 4, random1);
@@ -47,13 +51,11 @@ struct Encoder {
       const uint32_t high = ptx::cvt_rs_satfinite_e2m1x4_f32(x + 4, random1);
       words[0] = low | high << 16;
     } else if constexpr (kStochastic) {
-      words[0] = e2m1x8_magnitudes_stochastic(x, random0, random1) | signs;
+      words[0] = e2m1x8_with_signs(e2m1x8_magnitudes_stochastic(x, random0, random1), signs);
     } else if constexpr (kInHardware) {
       words[0] = ptx::cvt_rn_satfinite_e2m1x2_f32(x);
-    } else if constexpr (kTame) {
-      words[0] = e2m1x8_magnitudes_below_7(x) | signs;
     } else {
-      words[0] = e2m1x8_magnitudes(x) | signs;
+      words[0] = e2m1x8_with_signs(e2m1x8_magnitudes<kTame>(x), signs);
     }
   }
 

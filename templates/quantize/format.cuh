@@ -39,10 +39,18 @@ struct BlockFormat<kNvfp4> {
     return ptx::cvt_rn_satfinite_e4m3x2_f32(__fmul_rn(amax1, tensor.block_step),
                                             __fmul_rn(amax0, tensor.block_step));
   }
-  // False where an element of the blocks is NaN, or may be 7 or more when scaled. A normal scale is
-  // no more than 1/16 below amax / 6, so that 6.375 is the most.
-  __device__ static bool are_tame(uint32_t scales) {
-    return (((scales + 0x0202u) | (scales - 0x0808u)) & 0x8080u) == 0;  // 0x08 to 0x7D
+  // Those of four.
+  __device__ static uint32_t scales(const float (&amax)[4], const Tensor& tensor) {
+    float scaled[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) scaled[i] = __fmul_rn(amax[i], tensor.block_step);
+    return ptx::cvt_rn_satfinite_e4m3x4_f32(scaled);
+  }
+  // Bit 7 of byte i is set where an element of the block of scale i is NaN, or may be 7 or more
+  // when scaled. A normal scale, 0x08 to 0x7D, is no more than 1/16 below amax / 6, so that 6.375
+  // is the most. A bit may be set for another block's sake.
+  __device__ static uint32_t wild(uint32_t scales) {
+    return (scales + 0x02020202u) | (scales - 0x08080808u);
   }
 };
 
@@ -78,9 +86,12 @@ struct BlockFormat<kMxfp4> {
   __device__ static uint32_t scales(float amax0, float amax1, const Tensor& tensor) {
     return scale(amax0, tensor) | scale(amax1, tensor) << 8;
   }
-  // Scales are rounded up: only infinity saturates. NaN has the largest scale too.
-  __device__ static bool are_tame(uint32_t scales) {
-    return (scales & 0xffu) < 0xfe && scales >> 8 < 0xfe;
+  __device__ static uint32_t scales(const float (&amax)[4], const Tensor& tensor) {
+    return scales(amax[0], amax[1], tensor) | scales(amax[2], amax[3], tensor) << 16;
+  }
+  // Scales are rounded up: only infinity saturates, with 0xFE. NaN has this scale too.
+  __device__ static uint32_t wild(uint32_t scales) {
+    return ((scales & 0x7f7f7f7fu) + 0x02020202u) & scales;
   }
 };
 
@@ -98,9 +109,12 @@ struct BlockFormat<kMxfp8> {
   __device__ static uint32_t scales(float amax0, float amax1, const Tensor& tensor) {
     return scale(amax0, tensor) | scale(amax1, tensor) << 8;
   }
-  // Scales are rounded up: only infinity saturates. NaN has the largest scale too.
-  __device__ static bool are_tame(uint32_t scales) {
-    return (scales & 0xffu) < 0xfe && scales >> 8 < 0xfe;
+  __device__ static uint32_t scales(const float (&amax)[4], const Tensor& tensor) {
+    return scales(amax[0], amax[1], tensor) | scales(amax[2], amax[3], tensor) << 16;
+  }
+  // Scales are rounded up: only infinity saturates, with 0xFE. NaN has this scale too.
+  __device__ static uint32_t wild(uint32_t scales) {
+    return ((scales & 0x7f7f7f7fu) + 0x02020202u) & scales;
   }
 };
 

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// The elements of one thread, in shared memory: as many rows as a block has elements, by 16 bytes
-// of columns. Columns of a patch are whole blocks of the transpose; a few neighbouring lanes share
-// the blocks of its rows. No thread touches another's, so that there is nothing to wait for, and
-// code can loop over rows and columns, which registers would not let it do.
+// The elements of one thread, in shared memory, where those of the tile lie row by row: as many
+// rows as a block has elements, by 16 bytes of columns. Columns of a patch are whole blocks of the
+// transpose; a few neighbouring lanes share the blocks of its rows. Code can loop over rows and
+// columns, which registers would not let it do.
 #pragma once
 
 #include "common/words.cuh"
@@ -13,12 +13,14 @@
 
 namespace nibble {
 
-template <int kElementType, int kRows, int kThreads>
+constexpr int kPatchTile = 128;  // rows and columns of a tile
+
+template <int kElementType, int kRows>
 struct Patch {
   using W = Words<kElementType>;
   static constexpr int kColumns = 16 / W::kElementBytes;
-  static constexpr int kPitch = kThreads + 1;         // from row to row; odd, for the banks
-  static constexpr int kBytes = kRows * kPitch * 16;  // of all threads' patches
+  static constexpr int kAcross = kPatchTile / kColumns;  // patches
+  static constexpr int kPitch = kAcross + 1;             // from row to row; odd, for the banks
 
   uint4* mine;  // row r at mine[r * kPitch]
 
@@ -46,14 +48,19 @@ struct Patch {
     }
   }
 
-  // Row r, or what the transform makes of it. A group lies in neighbouring lanes.
-  template <int kTransform, int kSize>
-  __device__ void row(int r, const uint32_t (&signs)[4], uint32_t (&y)[4]) const {
+  // Row r.
+  __device__ void row(int r, uint32_t (&y)[4]) const {
     const uint4 words = mine[r * kPitch];
     y[0] = words.x;
     y[1] = words.y;
     y[2] = words.z;
     y[3] = words.w;
+  }
+
+  // Row r, or what the transform makes of it. A group lies in neighbouring lanes.
+  template <int kTransform, int kSize>
+  __device__ void row(int r, const uint32_t (&signs)[4], uint32_t (&y)[4]) const {
+    row(r, y);
     if constexpr (kTransform != kNoTransform) {
       float z[kColumns];
 #pragma unroll
@@ -67,36 +74,31 @@ struct Patch {
     }
   }
 
-  // Word columns 2 j and 2 j + 1, or what the transform makes of them. `rows` exist; a group of
-  // which none does stays 0: signs would make some of it -0.
-  template <int kTransform, int kSize>
-  __device__ void columns(int j, const uint32_t (&signs)[4], int rows,
-                          uint32_t (&y)[2][kRows]) const {
-    static_assert(kRows % kSize == 0, "kColumnTransformSize: at most a block");
+  // Word column j.
+  __device__ void column(int j, uint32_t (&y)[kRows]) const {
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      const uint2 words = reinterpret_cast<const uint2*>(mine + r * kPitch)[j];
-      y[0][r] = words.x;
-      y[1][r] = words.y;
-    }
+    for (int r = 0; r < kRows; ++r) y[r] = reinterpret_cast<const uint32_t*>(mine + r * kPitch)[j];
+  }
+
+  // What the transform makes of a word column. `rows` exist; a group of which none does stays 0:
+  // signs would make some of it -0.
+  template <int kTransform, int kSize>
+  __device__ static void transform_column(const uint32_t (&signs)[4], int rows,
+                                          uint32_t (&y)[kRows]) {
+    static_assert(kRows % kSize == 0, "kColumnTransformSize: at most a block");
     if constexpr (kTransform != kNoTransform) {
 #pragma unroll
-      for (uint32_t(&column)[kRows] : y) {
+      for (int first = 0; first < kRows; first += kSize) {
+        if (first > 0 && first >= rows) continue;
+        float z[W::kPerWord][kSize];
 #pragma unroll
-        for (int first = 0; first < kRows; first += kSize) {
-          if (first > 0 && first >= rows) continue;
-          float z[W::kPerWord][kSize];
+        for (int h = 0; h < W::kPerWord; ++h) {
 #pragma unroll
-          for (int h = 0; h < W::kPerWord; ++h) {
-#pragma unroll
-            for (int i = 0; i < kSize; ++i) z[h][i] = W::value(column[first + i], h);
-            hadamard_group<kTransform, kSize, !W::kIs32Bit>(z[h], signs, 0, 0);
-          }
-#pragma unroll
-          for (int i = 0; i < kSize; ++i) {
-            column[first + i] = W::pack(z[0][i], z[W::kPerWord - 1][i]);
-          }
+          for (int i = 0; i < kSize; ++i) z[h][i] = W::value(y[first + i], h);
+          hadamard_group<kTransform, kSize, !W::kIs32Bit>(z[h], signs, 0, 0);
         }
+#pragma unroll
+        for (int i = 0; i < kSize; ++i) y[first + i] = W::pack(z[0][i], z[W::kPerWord - 1][i]);
       }
     }
   }
@@ -114,13 +116,12 @@ struct Patch {
     }
     if constexpr (Config::kColumnTransform != kNoTransform) {
 #pragma unroll 1
-      for (int j = 0; j < 2; ++j) {
-        uint32_t y[2][kRows];
-        columns<Config::kColumnTransform, Config::kColumnTransformSize>(j, signs[1], rows, y);
+      for (int j = 0; j < 4; ++j) {
+        uint32_t y[kRows];
+        column(j, y);
+        transform_column<Config::kColumnTransform, Config::kColumnTransformSize>(signs[1], rows, y);
 #pragma unroll
-        for (int r = 0; r < kRows; ++r) {
-          reinterpret_cast<uint2*>(mine + r * kPitch)[j] = make_uint2(y[0][r], y[1][r]);
-        }
+        for (int r = 0; r < kRows; ++r) reinterpret_cast<uint32_t*>(mine + r * kPitch)[j] = y[r];
       }
     }
   }

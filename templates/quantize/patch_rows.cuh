@@ -7,6 +7,7 @@
 #include "params/quantize.h"
 #include "ptx/memory.cuh"
 #include "ptx/reduce.cuh"
+#include "ptx/shuffle.cuh"
 #include "quantize/encode.cuh"
 
 namespace nibble {
@@ -20,30 +21,40 @@ struct PatchRows {
   static constexpr int kLanes = Format::kBlock / kColumns;  // that share a block
   static constexpr int kRandomLanes = 16 / kColumns;        // that share random words
 
-  // max |x| of two rows; NaN counts as 0, or wins.
+  // The larger magnitudes; NaN counts as 0, or wins.
   template <bool kIgnoreNan>
-  __device__ static void amax_of_rows(const uint32_t (&y)[2][4], float (&amax)[2]) {
-    auto largest = [](uint32_t a, uint32_t b) {
-      return kIgnoreNan ? W::max_abs(a, b) : W::max_abs_or_nan(a, b);
-    };
-    uint32_t m[2];
+  __device__ static uint32_t largest(uint32_t a, uint32_t b) {
+    return kIgnoreNan ? W::max_abs(a, b) : W::max_abs_or_nan(a, b);
+  }
+
+  // The largest of this thread's elements in two rows: one row in each half, or in each word.
+  template <bool kIgnoreNan>
+  __device__ static void largest_of_rows(const uint32_t (&y)[2][4], uint32_t (&m)[2]) {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      m[i] = largest(largest(y[i][0], y[i][1]), largest(y[i][2], y[i][3]));
+      m[i] = largest<kIgnoreNan>(largest<kIgnoreNan>(y[i][0], y[i][1]),
+                                 largest<kIgnoreNan>(y[i][2], y[i][3]));
     }
-    if constexpr (!W::kIs32Bit) {  // one row in each half
-      m[0] = largest(__byte_perm(m[0], m[1], 0x5410), __byte_perm(m[0], m[1], 0x7632));
+    if constexpr (!W::kIs32Bit) {
+      m[0] = largest<kIgnoreNan>(__byte_perm(m[0], m[1], 0x5410), __byte_perm(m[0], m[1], 0x7632));
     }
+    if constexpr (kIgnoreNan) {  // all may be NaN
+#pragma unroll
+      for (uint32_t& some : m) some = W::max_abs(some, 0);
+    }
+  }
+
+  // max |x| of two rows.
+  template <bool kIgnoreNan>
+  __device__ static void amax_of_rows(const uint32_t (&y)[2][4], float (&amax)[2]) {
+    uint32_t m[2];
+    largest_of_rows<kIgnoreNan>(y, m);
 #pragma unroll
     for (int i = 0; i < 2 / W::kPerWord; ++i) {
 #pragma unroll
       for (int mask = 1; mask < kLanes; mask *= 2) {
-        m[i] = largest(m[i], ptx::shfl_sync_bfly_b32(m[i], mask));
+        m[i] = largest<kIgnoreNan>(m[i], ptx::shfl_sync_bfly_b32(m[i], mask));
       }
-    }
-    if constexpr (kIgnoreNan) {
-#pragma unroll
-      for (uint32_t& some : m) some = W::max_abs(some, 0);  // where all are NaN
     }
 #pragma unroll
     for (int i = 0; i < 2; ++i) amax[i] = fabsf(W::value(m[W::kIs32Bit ? i : 0], i));
@@ -66,6 +77,25 @@ struct PatchRows {
       }
       both = scale[0] | scale[1] << 8;
     }
+  }
+
+  // From the maxima in the lanes that share blocks to those of the blocks. Of kCount words each
+  // lane is left with its part, kCount / kLanes from its number times that on.
+  template <bool kIgnoreNan, int kDistance = kLanes / 2, int kCount>
+  __device__ static void share_maxima(uint32_t (&m)[kCount]) {
+    constexpr int kKept = kCount * kDistance / kLanes;
+    const bool upper = (threadIdx.x & kDistance) != 0;
+#pragma unroll
+    for (int i = 0; i < kKept; ++i) {
+      const uint32_t other = ptx::shfl_sync_bfly_b32(upper ? m[i] : m[i + kKept], kDistance);
+      m[i] = largest<kIgnoreNan>(upper ? m[i + kKept] : m[i], other);
+    }
+    if constexpr (kDistance > 1) share_maxima<kIgnoreNan, kDistance / 2>(m);
+  }
+
+  // What lane `lane` of those that share blocks has.
+  __device__ static float of_lane(float a, int lane) {
+    return ptx::shfl_sync_idx_f32(a, static_cast<int>(threadIdx.x) / kLanes * kLanes + lane);
   }
 
   // The random words of this thread's elements of `row` and the next, in block `block` of 16.
@@ -131,23 +161,25 @@ struct PatchRows {
     }
   }
 
+  // Row k of two.
+  __device__ static void store_row(int k, const uint32_t (&words)[2][E::kWords],
+                                   unsigned char* to) {
+    constexpr int kBytes = kColumns * Format::kCodeBits / 8;
+    if constexpr (kBytes == 8) {
+      ptx::st_global_v2_b32(to, words[k]);
+    } else if constexpr (kBytes == 4) {
+      *reinterpret_cast<uint32_t*>(to) = W::kIs32Bit ? words[0][k] : words[k][0];
+    } else {
+      *reinterpret_cast<uint16_t*>(to) = static_cast<uint16_t>(words[0][0] >> (16 * k));
+    }
+  }
+
   // The first `rows` of two rows.
   __device__ static void store_rows(int rows, const uint32_t (&words)[2][E::kWords],
                                     unsigned char* codes, int64_t stride) {
-    constexpr int kBytes = kColumns * Format::kCodeBits / 8;
 #pragma unroll
     for (int k = 0; k < 2; ++k) {
-      if (k >= rows) break;
-      unsigned char* at = codes + k * stride;
-      if constexpr (kBytes == 8) {
-        ptx::st_global_v2_b32(at, words[k]);
-      } else if constexpr (kBytes == 4 && W::kIs32Bit) {
-        *reinterpret_cast<uint32_t*>(at) = words[0][k];
-      } else if constexpr (kBytes == 4) {
-        *reinterpret_cast<uint32_t*>(at) = words[k][0];
-      } else {
-        *reinterpret_cast<uint16_t*>(at) = static_cast<uint16_t>(words[0][0] >> (16 * k));
-      }
+      if (k < rows) store_row(k, words, codes + k * stride);
     }
   }
 };

@@ -9,10 +9,9 @@
 #include "params/quantize.h"
 #include "ptx/memory.cuh"
 #include "quantize/format.cuh"
+#include "quantize/patch.cuh"
 
 namespace nibble {
-
-constexpr int kPatchTile = 128;  // rows and columns of a tile
 
 // Both copies of a tile have this shape: kPatchTile rows, that is columns of x for the transpose.
 template <class Config>
@@ -38,35 +37,35 @@ struct CopyTile {
 
   // `columns` of a tile, and those that fill their last block.
   __device__ static int padded(int columns) {
-    return (columns + Format::kBlock - 1) / Format::kBlock * Format::kBlock;
+    return (columns + Format::kBlock - 1) & -Format::kBlock;
   }
 
   // The scales of the tile at (row, column) of a copy, where `rows` and `columns` of it are in the
-  // matrix, which has all_columns.
-  __device__ static void store_scales(const unsigned char* scales, const QuantizedCopy& copy,
-                                      int64_t row, int64_t column, int rows, int columns,
-                                      int64_t all_columns) {
-    const int64_t first = column / Format::kBlock;
+  // matrix, which has all_columns. `thread` counts kScaleThreads.
+  static constexpr int kScaleThreads = kSwizzled ? kScaleBytes / 16 : kThreads;
+  __device__ static void store_scales(int thread, const unsigned char* scales,
+                                      const QuantizedCopy& copy, int64_t row, int64_t column,
+                                      int rows, int columns, int64_t all_columns) {
     const int blocks = padded(columns) / Format::kBlock;
     if constexpr (kSwizzled) {
       // The tile is whole tiles of the layout; the last may lie beyond the padding.
-      const int64_t all = ceil_div(all_columns, Format::kBlock);
-      unsigned char* to =
-          copy.scales + Layout::row_offset(row, all, 0) + Layout::block_offset(first);
-      const int count = (blocks + 3) / 4 * 4 * kPatchTile;
+      constexpr uint32_t kWide = 4 * Format::kBlock;  // columns of one
+      const uint64_t all = (static_cast<uint64_t>(all_columns) + (kWide - 1)) / kWide;
+      const uint64_t first =
+          static_cast<uint64_t>(row) / kPatchTile * all + static_cast<uint64_t>(column) / kWide;
+      const int at = thread * 16;
+      if (at >= (blocks + 3) / 4 * 512) return;
+      unsigned char* to = copy.scales + first * 512 + at;
       if (reinterpret_cast<uint64_t>(to) % 16 == 0) {
-#pragma unroll 1
-        for (int at = threadIdx.x * 16; at < count; at += kThreads * 16) {
-          ptx::st_global_v4_b32(to + at, reinterpret_cast<const uint32_t*>(scales + at));
-        }
+        ptx::st_global_v4_b32(to, reinterpret_cast<const uint32_t*>(scales + at));
       } else {
 #pragma unroll 1
-        for (int at = threadIdx.x; at < count; at += kThreads) to[at] = scales[at];
+        for (int i = 0; i < 16; ++i) to[i] = scales[at + i];
       }
     } else {
-      unsigned char* to = copy.scales + row * copy.scale_row_stride + first;
+      unsigned char* to = copy.scales + row * copy.scale_row_stride + column / Format::kBlock;
 #pragma unroll 4
-      for (int at = threadIdx.x; at < kScaleBytes; at += kThreads) {
+      for (int at = thread; at < kScaleBytes; at += kThreads) {
         const int r = at / kBlocks;
         const int block = at % kBlocks;
         if (r < rows && block < blocks) to[r * copy.scale_row_stride + block] = scales[at];
@@ -75,53 +74,67 @@ struct CopyTile {
   }
 };
 
-// Codes of the transpose, on their way to memory, where the patches were: in units of 8 bytes,
-// those of a patch's first half of columns where the first halves of its rows have been read, and
-// so on. Units lie in different rows for different patches, so that to gather the units of a column
-// uses many banks.
+// Codes of the transpose, on their way to memory, where the patches were: those of a word column of
+// a patch in that column, in its first rows, as many as have been read when the first codes are
+// made. Words lie in different rows for neighbouring patches, so that to gather the words of a
+// column uses many banks.
 template <class Config>
 struct TransposedCodes {
   using Format = BlockFormat<Config::kFormat>;
+  using ThePatch = Patch<Config::kElementType, Format::kBlock>;
   static constexpr int kRowBytes = kPatchTile * Format::kCodeBits / 8;
-  static constexpr int kSlots = kRowBytes / 8;                            // of a column
-  static constexpr int kUnits = Format::kBlock * Format::kCodeBits / 64;  // in a patch
-  static constexpr int kColumns = Config::kElementType == kF32 ? 4 : 8;   // of a patch
-  static constexpr int kAcross = kPatchTile / kColumns;
-  static constexpr int kPitch = Config::kThreads + 1;
+  static constexpr int kWords = Format::kBlock * Format::kCodeBits / 32;  // of a column of a patch
+  static constexpr int kColumns = ThePatch::kColumns;
+  static constexpr int kPerWord = ThePatch::W::kPerWord;
 
-  // In uint2, from the thread's own patch on: unit i of its column c; `patch` counts down the tile.
-  __device__ static int unit(int patch, int c, int i) {
-    constexpr int kHalf = kColumns / 2;
-    return ((c % kHalf * kUnits + i + patch) & 15) * (2 * kPitch) + c / kHalf;
+  // Word i of column c of a patch, from its first word on; `patch` counts down the tile.
+  __device__ static uint32_t word(uint32_t patch, uint32_t c, uint32_t i) {
+    constexpr int kUsed = kPerWord * kWords;  // of the rows
+    constexpr int kRows = Format::kCodeBits == 4 ? 8 : 16;
+    static_assert(kRows % kUsed == 0);
+    const uint32_t row = patch % (kRows / kUsed) * kUsed + c % kPerWord * kWords + i;
+    return row * (4 * ThePatch::kPitch) + c / kPerWord;
   }
 
-  // Slot i of column c of the tile, from the first patch on.
-  __device__ static int slot(int c, int i) {
-    const int patch = i / kUnits;
-    const int thread = patch * kAcross + c / kColumns;
-    return 2 * thread + unit(patch, c % kColumns, i % kUnits);
+  // Word i of column c of the tile, from the first patch on.
+  __device__ static uint32_t tile_word(uint32_t c, uint32_t i) {
+    const uint32_t patch = i / kWords;
+    const uint32_t first = (patch * Format::kBlock * ThePatch::kPitch + c / kColumns) * 4;
+    return first + word(patch, c % kColumns, i % kWords);
   }
 
   // The tile at (row, column) of a copy, where `rows` and `columns` of it are in the matrix.
-  __device__ static void store(const uint2* codes, const QuantizedCopy& copy, int64_t row,
+  __device__ static void store(const uint32_t* codes, const QuantizedCopy& copy, int64_t row,
                                int64_t column, int rows, int columns) {
-    constexpr int kBits = BlockFormat<Config::kFormat>::kCodeBits;
-    constexpr int kRows = Config::kThreads / kSlots;  // at a time
-    static_assert(Config::kThreads % kSlots == 0 && kPatchTile % kRows == 0);
-    const int mine = threadIdx.x % kSlots;
-    const int first = threadIdx.x / kSlots;
+    constexpr int kBits = Format::kCodeBits;
+    constexpr int kAcross = kRowBytes / 8;             // threads along a row
+    constexpr int kRows = Config::kThreads / kAcross;  // at a time
+    static_assert(Config::kThreads % kAcross == 0 && kPatchTile % kRows == 0);
+    const int mine = static_cast<int>(threadIdx.x % kAcross);
+    const int first = static_cast<int>(threadIdx.x / kAcross);
     const int count = mine * 64 < CopyTile<Config>::padded(columns) * kBits ? rows - first : 0;
     const int64_t byte = column * kBits / 8 + mine * 8;
     unsigned char* to = copy.codes + (row + first) * copy.code_row_stride + byte;
     const int64_t step = kRows * copy.code_row_stride;
+    if (count > kPatchTile - kRows && kRows % kColumns == 0) {
+      // From column to column by whole patches: one address.
+      const uint32_t* from[2] = {codes + tile_word(first, 2 * mine),
+                                 codes + tile_word(first, 2 * mine + 1)};
 #pragma unroll
-    for (int done = 0; done < kPatchTile; done += kRows) {
-      if (done < count) {
-        const uint2 pair = codes[slot(first + done, mine)];
-        const uint32_t words[2] = {pair.x, pair.y};
+      for (int done = 0; done < kPatchTile; done += kRows) {
+        constexpr int kStep = 4 * kRows / kColumns;
+        const uint32_t words[2] = {from[0][done / kRows * kStep], from[1][done / kRows * kStep]};
         ptx::st_global_v2_b32(to, words);
+        to += step;
       }
-      to += step;
+    } else {
+#pragma unroll 1
+      for (int done = 0; done < count; done += kRows) {
+        const uint32_t words[2] = {codes[tile_word(first + done, 2 * mine)],
+                                   codes[tile_word(first + done, 2 * mine + 1)]};
+        ptx::st_global_v2_b32(to, words);
+        to += step;
+      }
     }
   }
 };

@@ -20,7 +20,9 @@ struct QuantizeBounds {
   static constexpr bool kSmall = Config::kElementType != kF32 && Config::kFormat == kNvfp4;
   static constexpr int kThreads = Config::kThreads;
   static constexpr bool kAligned = Config::kVectorBytes != 0;  // the others take more registers
-  static constexpr int kOfPatches = (Config::kStochastic != 0 ? 5 : 6) - !kAligned;
+  static constexpr bool kHasMore =
+      Config::kStochastic != 0 || (Config::kCopies == kBothCopies && Config::kSquareBlocks == 0);
+  static constexpr int kOfPatches = (kHasMore ? 5 : 6) - !kAligned;
   static constexpr int kOfRows =
       Config::kRowTransform == kNoTransform && kAligned ? 768 / kThreads : 1;
   static constexpr int kBlocks = !kSmall ? 1 : uses_patches<Config>() ? kOfPatches : kOfRows;

@@ -1,13 +1,25 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// The transpose of eight rows of eight 4-bit codes.
+// Transposes of what words hold.
 #pragma once
 
 #include "common/types.cuh"
 
 namespace nibble {
 
-// Bits 4i + 3 : 4i of word j go to bits 4j + 3 : 4j of word i.
+// Byte i of word j goes to byte j of word i.
+__device__ inline void transpose_bytes(uint32_t (&w)[4]) {
+  const uint32_t low01 = __byte_perm(w[0], w[1], 0x5140);
+  const uint32_t low23 = __byte_perm(w[2], w[3], 0x5140);
+  const uint32_t high01 = __byte_perm(w[0], w[1], 0x7362);
+  const uint32_t high23 = __byte_perm(w[2], w[3], 0x7362);
+  w[0] = __byte_perm(low01, low23, 0x5410);
+  w[1] = __byte_perm(low01, low23, 0x7632);
+  w[2] = __byte_perm(high01, high23, 0x5410);
+  w[3] = __byte_perm(high01, high23, 0x7632);
+}
+
+// Eight rows of eight codes: bits 4i + 3 : 4i of word j go to bits 4j + 3 : 4j of word i.
 __device__ inline void transpose_codes(uint32_t (&w)[8]) {
 #pragma unroll
   for (int i = 0; i < 4; ++i) {

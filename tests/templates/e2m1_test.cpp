@@ -150,8 +150,8 @@ TEST(E2m1Test, MagnitudesAreThoseOfTheCodes) {
     }
     float values[8];
     std::copy(x.begin(), x.end(), values);
-    ASSERT_EQ(nibble::e2m1x8_magnitudes(values), expected_codes(x)) << std::hex << bits;
-    ASSERT_EQ(nibble::e2m1x8_magnitudes_below_7(values), expected_codes(x)) << std::hex << bits;
+    ASSERT_EQ(nibble::e2m1x8_magnitudes<false>(values), expected_codes(x)) << std::hex << bits;
+    ASSERT_EQ(nibble::e2m1x8_magnitudes<true>(values), expected_codes(x)) << std::hex << bits;
   }
 }
 
