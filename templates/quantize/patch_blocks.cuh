@@ -68,6 +68,7 @@ struct PatchBlocks {
   __device__ bool find_scales() {
     uint32_t across[kRows / W::kPerWord];
     uint32_t down[4] = {};
+    uint32_t two[2] = {};  // signs of two rows
 #pragma unroll
     for (int r = 0; r < kRows; r += 2) {
       uint32_t y[2][4];
@@ -77,12 +78,9 @@ struct PatchBlocks {
       Rows::template largest_of_rows<kIgnoreNan>(y, m);
 #pragma unroll
       for (int i = 0; i < 2 / W::kPerWord; ++i) across[r / W::kPerWord + i] = m[i];
-      if constexpr (kByColumns) {
-#pragma unroll
-        for (int i = r; i < r + 2; ++i) {
-          const uint32_t some = W::signs(y[i % 2]) >> (i % 4) & 0x88888888u >> (i % 4);
-          row_signs[i / 4] = i % 4 == 0 ? some : row_signs[i / 4] | some;
-        }
+      if constexpr (kByColumns) {  // the four bits of a sign are alike
+        two[r % 4 / 2] = ptx::lop3_b32<0xe4>(W::signs(y[0]), W::signs(y[1]), 0xaaaaaaaau);
+        row_signs[r / 4] = ptx::lop3_b32<0xe4>(two[0], two[1], 0xccccccccu);
       }
       if constexpr (kHasColumns) {
 #pragma unroll

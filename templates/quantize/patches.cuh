@@ -319,9 +319,12 @@ struct PatchQuantizer {
 
   template <bool kIgnoreNan>
   __device__ static uint32_t largest_of_column(const uint32_t (&y)[kRows]) {
-    uint32_t m[4] = {};
+    uint32_t m[4];
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) m[r % 4] = Rows::template largest<kIgnoreNan>(m[r % 4], y[r]);
+    for (int r = 0; r < kRows; ++r) {
+      const uint32_t before = r >= 4 ? m[r % 4] : 0;
+      m[r % 4] = r >= 4 || kIgnoreNan ? Rows::template largest<kIgnoreNan>(before, y[r]) : y[r];
+    }
     return Rows::template largest<kIgnoreNan>(Rows::template largest<kIgnoreNan>(m[0], m[1]),
                                               Rows::template largest<kIgnoreNan>(m[2], m[3]));
   }
