@@ -6,29 +6,40 @@
 
 namespace nibble {
 
-// The code of v; dither: the 16 random bits in bits 19:4. A step of E4M3 is 2^20 in the bits of a
-// normal fp32, so that a carry out of the lower 20 is what rounds up.
-__device__ inline unsigned e4m3_stochastic(float v, unsigned dither) {
-  const float a = fabsf(v);
-  // The steps of E4M3's subnormals are those of its smallest normals, which the sum is one of. What
-  // it loses lies below the dither.
-  const bool subnormal = a < 0x1p-6f;
-  const unsigned bits = __float_as_uint(subnormal ? __fadd_rz(a, 0x1p-6f) : a);
-  const unsigned code = ((bits + dither) >> 20) - (subnormal ? 121 * 8 : 120 * 8);
-  if (a != a) return 0x7f;
-  const unsigned magnitude = code < 0x7e ? code : 0x7e;
-  return magnitude | (__float_as_uint(v) >> 24 & 0x80);
+constexpr unsigned kE4m3Largest = 0x7eu << 20;  // 448 * 2^-120
+
+// The code of |v| in bits 31:24; v is no NaN. dither: the 16 random bits in bits 23:8. Times 2^-120
+// the normal and subnormal numbers of E4M3 are those of fp32: a step is 2^20 in the bits, and a
+// carry out of the lower 20 is what rounds up. What the product loses lies below the dither.
+__device__ inline unsigned e4m3_magnitude_stochastic(float v, unsigned dither) {
+  const unsigned bits = __float_as_uint(__fmul_rz(fabsf(v), 0x1p-120f));
+  return ((bits < kE4m3Largest ? bits : kE4m3Largest) << 4) + dither;
+}
+
+// The upper bytes of four words.
+__device__ inline unsigned upper_bytes(unsigned a, unsigned b, unsigned c, unsigned d) {
+  return __byte_perm(__byte_perm(a, b, 0x0073), __byte_perm(c, d, 0x0073), 0x5410);
 }
 
 // Four codes, element i in byte i. Elements 0 and 1 share the low half of `random`, 2 and 3 the
 // high half; the second of each pair sees it in reverse order.
 __device__ inline unsigned e4m3x4_stochastic(const float* x, unsigned random) {
   const unsigned reversed = __brev(random);
-  const unsigned code0 = e4m3_stochastic(x[0], random << 4 & 0xffff0);
-  const unsigned code1 = e4m3_stochastic(x[1], reversed >> 12 & 0xffff0);
-  const unsigned code2 = e4m3_stochastic(x[2], random >> 12 & 0xffff0);
-  const unsigned code3 = e4m3_stochastic(x[3], reversed << 4 & 0xffff0);
-  return code0 | code1 << 8 | code2 << 16 | code3 << 24;
+  const unsigned magnitudes =
+      upper_bytes(e4m3_magnitude_stochastic(x[0], __byte_perm(random, 0, 0x4104)),
+                  e4m3_magnitude_stochastic(x[1], __byte_perm(reversed, 0, 0x4324)),
+                  e4m3_magnitude_stochastic(x[2], __byte_perm(random, 0, 0x4324)),
+                  e4m3_magnitude_stochastic(x[3], __byte_perm(reversed, 0, 0x4104)));
+  const unsigned signs = upper_bytes(__float_as_uint(x[0]), __float_as_uint(x[1]),
+                                     __float_as_uint(x[2]), __float_as_uint(x[3]));
+  unsigned codes = magnitudes | (signs & 0x80808080u);
+  const float sum = (x[0] + x[1]) + (x[2] + x[3]);
+  if (sum != sum) {  // perhaps a NaN
+    for (int i = 0; i < 4; ++i) {
+      if (x[i] != x[i]) codes = (codes & ~(0xffu << 8 * i)) | 0x7fu << 8 * i;
+    }
+  }
+  return codes;
 }
 
 }  // namespace nibble

@@ -16,13 +16,22 @@
 namespace nibble {
 namespace {
 unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
-float __fadd_rz(float a, float b) {
+float __fmul_rz(float a, float b) {
   std::fesetround(FE_TOWARDZERO);
   const volatile float x = a;
   const volatile float y = b;
-  const volatile float sum = x + y;
+  const volatile float product = x * y;
   std::fesetround(FE_TONEAREST);
-  return sum;
+  return product;
+}
+unsigned __byte_perm(unsigned x, unsigned y, unsigned selectors) {
+  const uint64_t bytes = static_cast<uint64_t>(y) << 32 | x;
+  unsigned result = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned selector = selectors >> (4 * i) & 7;
+    result |= static_cast<unsigned>(bytes >> (8 * selector) & 0xff) << (8 * i);
+  }
+  return result;
 }
 unsigned __brev(unsigned x) {
   unsigned reversed = 0;
