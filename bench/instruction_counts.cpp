@@ -161,10 +161,16 @@ struct Counted {
   std::string bound;
 };
 
+// Of a path. What a copy engine loads is not in the instructions: it is as much as is stored.
+double elements_of(const Kernel& kernel, const PathCount& count) {
+  return count.load_bytes > 0 ? count.load_bytes / kernel.element_bytes
+                              : count.store_bytes / kernel.stored;
+}
+
 // What a path moves for an element must be what the kernel is for.
 std::string wrong_bytes(const Kernel& kernel, const PathCount& count) {
   if (!count.error.empty()) return count.error;
-  const double elements = count.load_bytes / kernel.element_bytes;
+  const double elements = elements_of(kernel, count);
   const double stored = count.store_bytes / elements;
   // Too many are no mistake: a part of the threads copies scales, which is counted for all; of two
   // stores with opposite predicates one is done.
@@ -178,7 +184,7 @@ Counted counted(const Kernel& kernel, const KernelImage& image, const PathCount&
   Counted line;
   line.name = kernel.name;
   line.registers = image.resources.registers;
-  const double elements = count.load_bytes / kernel.element_bytes;
+  const double elements = elements_of(kernel, count);
   line.instructions = count.instructions / elements;
   line.alu = count.of_pipe[static_cast<int>(Pipe::kAlu)] / elements;
   line.fma = count.of_pipe[static_cast<int>(Pipe::kFma)] / elements;

@@ -202,13 +202,14 @@ PathCount count_path(const std::vector<Instruction>& code, const PathOptions& op
   std::vector<Loop> loops = loops_on(code, path);
   Loop counted{0, code.size()};
   if (options.rounds) {
-    // The innermost loop that loads.
-    const auto loads = [&](const Loop& loop) {
-      return std::any_of(path.begin(), path.end(),
-                         [&](size_t i) { return loop.holds(i) && code[i].load_bytes > 0; });
+    // The innermost loop that loads or, where a copy engine does that, stores.
+    const auto moves = [&](const Loop& loop) {
+      return std::any_of(path.begin(), path.end(), [&](size_t i) {
+        return loop.holds(i) && code[i].load_bytes + code[i].store_bytes > 0;
+      });
     };
-    std::erase_if(loops, [&](const Loop& loop) { return !loads(loop); });
-    if (loops.empty()) return {.error = "no loop loads"};
+    std::erase_if(loops, [&](const Loop& loop) { return !moves(loop); });
+    if (loops.empty()) return {.error = "no loop loads or stores"};
     counted = loops.back();
     loops = loops_on(code, path);
   }

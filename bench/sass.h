@@ -25,7 +25,7 @@ struct Instruction {
 std::vector<Instruction> parse_sass(std::string_view text);
 
 struct PathOptions {
-  // The kernel goes round over tiles: one round of the loop that loads is counted, and no more.
+  // The kernel goes round over tiles: one round of that loop is counted, and no more.
   // Otherwise all from the start to the end of the first tile.
   bool rounds = false;
   // Trips of the loops inside, those of 32 and more instructions, in their order. Shorter ones copy
