@@ -113,7 +113,7 @@ class Tuner {
     std::vector<KernelSpec> specs;
     for (size_t i = first; i < last; ++i) specs.push_back(report_.outcomes[i].spec);
     const std::vector<Status> ready = machine_.prepare(specs);
-    for (size_t i = first; i < last; ++i) {
+    for (size_t i = first; i < last && !late(kCheckShare); ++i) {
       Outcome& outcome = report_.outcomes[i];
       tell(0, kCheckShare, static_cast<double>(i) / static_cast<double>(report_.outcomes.size()),
            outcome);

@@ -45,11 +45,13 @@ class FakeMachine : public Machine {
   bool timed = true;
   double compile_cost = 0.01;  // of this clock
   double sample_cost = 0.002;
+  double run_cost = 0.001;
+  size_t at_once = 3;
   std::map<int, int> runs, samples;
   int prepared = 0;
   double clock = 100;
 
-  size_t parallel() const override { return 3; }
+  size_t parallel() const override { return at_once; }
   std::vector<Status> prepare(std::span<const KernelSpec> specs) override {
     EXPECT_LE(specs.size(), parallel());
     std::vector<Status> statuses;
@@ -63,7 +65,7 @@ class FakeMachine : public Machine {
   Result<Outputs> outputs(const KernelSpec& spec, uint8_t poison) override {
     const Candidate& one = of(spec);
     const int run = runs[spec.values[0]]++;
-    clock += 0.001;
+    clock += run_cost;
     if (!one.launches) return Status(Code::kDriverError, "cuLaunchKernel");
     const uint64_t low = one.digest + (run >= one.wrong_from ? 1 : 0);
     const uint64_t high = one.writes_all ? 0 : poison;
@@ -191,6 +193,23 @@ TEST(Tune, TheBudgetEndsTheChecks) {
   EXPECT_LE(machine.clock - 100, limits.budget);
   EXPECT_EQ(report.outcomes[15].verdict, Verdict::kUntried);
   EXPECT_TRUE(report.timed);  // what was tried is timed
+}
+
+// Of many candidates that were compiled together only some are looked at, so that there is time
+// left to time them.
+TEST(Tune, TheBudgetEndsTheChecksOfOneStep) {
+  FakeMachine machine;
+  machine.at_once = 16;
+  machine.run_cost = 1;
+  machine.candidate[1].seconds = 0.5e-3;
+  Limits limits;
+  limits.budget = 10;
+  const Report report = tuned(machine, 16, limits);
+  EXPECT_TRUE(report.out_of_time);
+  EXPECT_EQ(report.outcomes[15].verdict, Verdict::kUntried);
+  EXPECT_EQ(machine.runs[15], 0);
+  EXPECT_TRUE(report.timed);
+  EXPECT_EQ(report.chosen, 1u);
 }
 
 TEST(Tune, TheBudgetEndsTheRounds) {
