@@ -95,10 +95,17 @@ void choose_with_base(KernelSpec& spec) {
   v[kHadamardThreadsPerGroup] = per_group;
   v[kHadamardPasses] = per_group > 32;
   v[kHadamardNarrow] = v[kHadamardPasses] != 0;
-  const bool can_copy = v[kHadamardVectorBytes] != 0 && v[kHadamardAligned] >= 16;
-  if (v[kHadamardPasses] != 0 && whole.base == 20 && can_copy) v[kHadamardAhead] = 2;
+  // The one thread block that a multiprocessor holds of the largest, and base 20, want their next
+  // tile early.
+  const bool large = v[kHadamardSize] > 16384 || whole.base == 20;
+  if (large && v[kHadamardElementType] != 0 && v[kHadamardVectorBytes] != 0 &&
+      v[kHadamardAligned] >= 16 && v[kHadamardPasses] != 0) {
+    v[kHadamardAhead] = 2;
+  }
   const bool many = whole.base * whole.vector >= 64 && v[kHadamardSigns] == 2;
-  v[kHadamardThreads] = many && per_group <= 64 ? 64 : many ? 256 : std::max(128, per_group);
+  int threads = per_group < 64 ? 128 : per_group;
+  if (many && threads == 128) threads = per_group <= 64 ? 64 : 256;
+  v[kHadamardThreads] = threads;
 }
 
 KernelSpec row_spec(const HadamardRequest& request, const Arch& arch) {
@@ -138,7 +145,7 @@ KernelSpec column_spec(const HadamardRequest& request, const Arch& arch) {
     v[kHadamardVectorBytes] = aligned;
     v[kHadamardRowsPerThread] = std::min(size, 8);
   } else {
-    v[kHadamardVectorBytes] = std::min(aligned, 8);
+    v[kHadamardVectorBytes] = std::min(aligned, is_16_bit && writes && size == 128 ? 4 : 8);
     v[kHadamardRowsPerThread] = std::min(size, 16);
   }
   if (v[kHadamardVectorBytes] <= 4 && size >= 32) v[kHadamardRowsPerThread] = 32;
