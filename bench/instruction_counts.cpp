@@ -58,6 +58,31 @@ Matrix matrix_of(DataType type, int64_t columns) {
   return with_strides(x);
 }
 
+// Of the loops of a kernel in patches (templates/quantize/patches.cuh) that is not of square
+// blocks.
+std::vector<int> patch_trips(const QuantizeRequest& request, const KernelSpec& spec) {
+  const int block = static_cast<int>(block_size(request.format));
+  const int lanes = block * static_cast<int>(size_of(request.x.type)) / 16;  // that share a block
+  const bool rows = request.copies != Copies::kTransposed;
+  const bool columns = request.copies != Copies::kRowWise;
+  const bool plain =
+      rows && !request.transform.enabled && request.scaling != BlockScaling::kFourOverSix;
+  const bool together = plain && columns && code_bits(request.format) == 4 &&
+                        request.rounding == Rounding::kNearestEven &&
+                        spec.values[kHasE2m1Conversion] == 0 && size_of(request.x.type) == 2;
+  if (together && !request.transposed_transform.enabled) return {lanes};
+  if (together && block == 16) return {4};  // word columns
+  std::vector<int> trips;
+  if (plain) {  // four of the rows whose scales a lane has, lane by lane
+    if (block / lanes > 4) trips.push_back(block / lanes / 4);
+    trips.push_back(lanes);
+  } else if (rows) {
+    trips.push_back(block / 2);
+  }
+  if (columns) trips.push_back(4);
+  return trips;
+}
+
 void add_quantize(std::vector<Kernel>& kernels, const QuantizeVariant& variant, DataType type,
                   const Arch& arch) {
   QuantizeRequest request = variant.options;
@@ -72,9 +97,7 @@ void add_quantize(std::vector<Kernel>& kernels, const QuantizeVariant& variant, 
   if (!uses_patches(spec)) {
     path.trips = {1};  // a tile of rows to a thread block
   } else if (request.blocks != BlockShape::kSquare) {
-    // Two rows of a patch at a time, then two words of columns.
-    if (rows) path.trips.push_back(static_cast<int>(block_size(request.format)) / 2);
-    if (columns) path.trips.push_back(2);
+    path.trips = patch_trips(request, spec);
   } else if (request.scaling == BlockScaling::kFourOverSix) {
     path.trips = {static_cast<int>(block_size(request.format))};  // rows whose errors are added up
   }
