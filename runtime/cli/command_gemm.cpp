@@ -9,6 +9,7 @@
 
 #include "runtime/cli/application.h"
 #include "runtime/cli/file.h"
+#include "runtime/cli/gemm_options.h"
 #include "runtime/cli/gemm_report.h"
 #include "runtime/cli/gemm_run.h"
 #include "runtime/cli/npy.h"
@@ -23,7 +24,7 @@ constexpr int64_t kReferenceBudget = int64_t{1} << 32;
 constexpr uint64_t kLargestSource = 1 << 20;
 
 struct GemmOptions {
-  std::string a, b, c, bias, row_bias, output, epilogue;
+  std::string a, b, c, bias, row_bias, residual, output, epilogue;
   int64_t m = 0, n = 0, k = 0;  // with --explain, in place of files
   GemmJob job;
 };
@@ -36,6 +37,13 @@ Status bad(const std::string& message) { return {Code::kInvalidArgument, message
 
 std::string extents(const HostMatrix& matrix) {
   return std::to_string(matrix.rows) + " x " + std::to_string(matrix.columns);
+}
+
+Status check_shape(const std::string& name, const HostMatrix& matrix, int64_t rows,
+                   int64_t columns) {
+  if (matrix.rows == rows && matrix.columns == columns) return {};
+  return bad(name + " is " + extents(matrix) + ": must be " + std::to_string(rows) + " x " +
+             std::to_string(columns));
 }
 
 Status read_bias(const std::string& name, BiasAxis axis, GemmJob* job) {
@@ -67,13 +75,14 @@ Status read_inputs(const GemmOptions& options, GemmJob* job) {
   }
   if (job->beta != 0) {
     NIBBLE_TRY_ASSIGN(job->c, read_matrix(options.c));
-    if (job->c.rows != job->a.rows || job->c.columns != job->b.rows) {
-      return bad(options.c + " is " + extents(job->c) + ": must be " + std::to_string(job->a.rows) +
-                 " x " + std::to_string(job->b.rows));
-    }
+    NIBBLE_TRY(check_shape(options.c, job->c, job->a.rows, job->b.rows));
   }
   NIBBLE_TRY(read_bias(options.bias, BiasAxis::kColumn, job));
   NIBBLE_TRY(read_bias(options.row_bias, BiasAxis::kRow, job));
+  if (!options.residual.empty()) {
+    NIBBLE_TRY_ASSIGN(job->residual, read_matrix(options.residual));
+    NIBBLE_TRY(check_shape(options.residual, job->residual, job->a.rows, job->columns()));
+  }
   if (options.epilogue.empty()) return {};
   NIBBLE_TRY_ASSIGN(job->user_source, read_text(options.epilogue, kLargestSource));
   if (!job->user_source.empty()) return {};
@@ -112,6 +121,7 @@ ProductError compare(const GemmJob& job, const std::vector<uint8_t>& d) {
   problem.beta = double{job.beta};
   problem.activation = job.activation;
   problem.gated = job.gated;
+  problem.residual = job.residual.values.empty() ? nullptr : &job.residual;
   return compare_product(problem, widened(d, job.output), kReferenceBudget);
 }
 
@@ -128,7 +138,7 @@ Outcome check_options(const GemmOptions& options) {
   }
   std::error_code error;
   for (const std::string& input :
-       {options.a, options.b, options.c, options.bias, options.row_bias}) {
+       {options.a, options.b, options.c, options.bias, options.row_bias, options.residual}) {
     const std::string path =
         input.substr(0, input.rfind(".safetensors:") == std::string::npos ? std::string::npos
                                                                           : input.rfind(':'));
@@ -142,10 +152,7 @@ Outcome check_options(const GemmOptions& options) {
   if (!options.bias.empty() && !options.row_bias.empty()) {
     return usage("--bias and --row-bias: one of them");
   }
-  const bool e5m2 = options.job.a_fp8 != Fp8Type::kE4m3 || options.job.b_fp8 != Fp8Type::kE4m3;
-  if (e5m2 && options.job.format != OperandFormat::kFp8) {
-    return usage("--a-fp8 and --b-fp8 are for --format fp8");
-  }
+  if (Status status = check(options.job.operands); !status.ok()) return {Exit::kUsage, status};
   if (!options.job.user_arguments.empty() && options.epilogue.empty()) {
     return usage("--epilogue-arguments needs --epilogue");
   }
@@ -188,7 +195,10 @@ Outcome explain_sizes(const GemmOptions& options, Session& session) {
   Result<Context> context = Context::create(library);
   if (!context.ok()) return failure(context.status());
   GemmRequest request;
-  request.format = options.job.format;
+  request.format = options.job.operands.format;
+  request.a.fp8 = options.job.operands.a_fp8;
+  request.b.fp8 = options.job.operands.b_fp8;
+  request.config = options.job.config;
   request.m = options.m;
   request.n = options.n;
   request.k = options.k;
@@ -222,15 +232,6 @@ Outcome gemm_command(const GemmOptions& options, Session& session) {
   return explain_sizes(options, session);
 }
 
-template <class Enum>
-std::map<std::string, Enum> by_name(std::string_view (*name)(Enum), int count) {
-  std::map<std::string, Enum> names;
-  for (int i = 0; i < count; ++i) {
-    names.emplace(name(static_cast<Enum>(i)), static_cast<Enum>(i));
-  }
-  return names;
-}
-
 void add_epilogue_options(CLI::App& command, GemmOptions* options) {
   GemmJob& job = options->job;
   command.add_option("--alpha", job.alpha)->capture_default_str();
@@ -238,13 +239,8 @@ void add_epilogue_options(CLI::App& command, GemmOptions* options) {
   command.add_option("--c", options->c, "C, [m, n]");
   command.add_option("--bias", options->bias, "[n], added to each row of the product");
   command.add_option("--row-bias", options->row_bias, "[m], added to each column");
-  command
-      .add_option("--activation", job.activation,
-                  "none, relu, squared_relu, gelu_tanh, gelu_erf or silu")
-      ->transform(CLI::CheckedTransformer(by_name<Activation>(activation_name, 6)))
-      ->default_str("none");
-  command.add_flag("--gated", job.gated,
-                   "D[j] = activation(value[2j]) * value[2j + 1]: half as many columns");
+  command.add_option("--residual", options->residual, "Of D's shape, added after the activation");
+  add_activation_options(command, &job.activation, &job.gated);
   command.add_option("--epilogue", options->epilogue,
                      "CUDA source of a struct Epilogue with __device__ float operator()(float "
                      "value, long long row, long long column) const");
@@ -272,14 +268,7 @@ void add_gemm(CLI::App& app, Action* action) {
   command->add_option("a", options->a, "A, [m, k]");
   command->add_option("b", options->b, "B, [n, k]");
   command->add_option("-o,--d", options->output, "D");
-  command->add_option("--format", job.format, "Of the operands: nvfp4, mxfp4, mxfp8, fp8 or bf16")
-      ->transform(CLI::CheckedTransformer(by_name<OperandFormat>(format_name, 5)))
-      ->default_str("nvfp4");
-  const CLI::CheckedTransformer fp8(by_name<Fp8Type>(fp8_name, 2));
-  command->add_option("--a-fp8", job.a_fp8, "Elements of A of --format fp8: e4m3 or e5m2")
-      ->transform(fp8)
-      ->default_str("e4m3");
-  command->add_option("--b-fp8", job.b_fp8, "The same of B")->transform(fp8)->default_str("e4m3");
+  add_operand_options(*command, &job.operands);
   command->add_option("--output", job.output, "Type of D: f32, f16 or bf16")
       ->transform(CLI::CheckedTransformer(by_name<OutputType>(output_name, 3)))
       ->default_str("f32");
@@ -289,6 +278,7 @@ void add_gemm(CLI::App& app, Action* action) {
                                             {"tensor", GemmKernel::kTensor},
                                             {"trusted", GemmKernel::kTrusted}}))
       ->default_str("auto");
+  add_config_option(*command, &job.config);
   add_epilogue_options(*command, options.get());
   command->add_flag("--explain", job.explain,
                     "Print the configuration and what bounds its time by a model; without files, "

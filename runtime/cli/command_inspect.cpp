@@ -7,6 +7,8 @@
 
 #include "nibble/inspect.hpp"
 #include "runtime/cli/application.h"
+#include "runtime/cli/gemm_options.h"
+#include "runtime/result.h"
 
 namespace nibble::cli {
 namespace {
@@ -20,6 +22,13 @@ struct InspectOptions {
   int64_t columns = 4096;
   ScaleLayout layout = ScaleLayout::k128x4;
   bool amax_given = false;
+  // gemm
+  int64_t m = 4096, n = 4096, k = 4096;
+  OperandOptions operands;
+  OutputType output = OutputType::kBf16;
+  Activation activation = Activation::kNone;
+  bool gated = false;
+  GemmConfig config;
   std::string target;
   bool source = false;
   bool ptx = false;
@@ -31,6 +40,23 @@ DataType parse_type(const std::string& name) {
     if (type_name(type) == name) return type;
   }
   return DataType::kBf16;  // CLI::IsMember lets nothing else through
+}
+
+// Without pointers all are taken as aligned.
+Result<Inspection> inspect_gemm(Context& context, const InspectOptions& options) {
+  NIBBLE_TRY(check(options.operands));
+  GemmRequest request;
+  request.format = options.operands.format;
+  request.a.fp8 = options.operands.a_fp8;
+  request.b.fp8 = options.operands.b_fp8;
+  request.m = options.m;
+  request.n = options.n;
+  request.k = options.k;
+  request.d.type = options.output;
+  request.epilogue.activation = options.activation;
+  request.epilogue.gated = options.gated;
+  request.config = options.config;
+  return inspect(context, request);
 }
 
 Result<Inspection> inspect_family(Context& context, const InspectOptions& options) {
@@ -48,6 +74,7 @@ Result<Inspection> inspect_family(Context& context, const InspectOptions& option
     request.y = matrix;
     return inspect(context, request);
   }
+  if (options.family == "gemm") return inspect_gemm(context, options);
   QuantizeRequest request;
   request.x = matrix;
   request.y = packed;
@@ -66,7 +93,8 @@ Json to_json(const Inspection& result) {
             {"spill_store_bytes", result.resources.spill_store_bytes},
             {"spill_load_bytes", result.resources.spill_load_bytes},
             {"stack_bytes", result.resources.stack_bytes},
-            {"shared_bytes", result.resources.shared_bytes}}},
+            {"shared_bytes", result.resources.shared_bytes},
+            {"dynamic_shared_bytes", result.dynamic_shared_bytes}}},
           {"cubin_bytes", result.cubin_bytes},
           {"compile_seconds", result.compile_seconds},
           {"source", result.source},
@@ -81,7 +109,8 @@ void print_summary(const Inspection& result, std::ostream& out) {
       << "registers  " << result.resources.registers << " a thread, "
       << result.resources.spill_store_bytes + result.resources.spill_load_bytes
       << " bytes spilled, " << result.resources.stack_bytes << " bytes of stack\n"
-      << "shared     " << result.resources.shared_bytes << " bytes a block\n"
+      << "shared     " << result.resources.shared_bytes + result.dynamic_shared_bytes
+      << " bytes a block\n"
       << "cubin      " << result.cubin_bytes << " bytes, compiled in " << result.compile_seconds
       << " s\n"
       << "options   ";
@@ -114,6 +143,21 @@ Outcome inspect_command(const InspectOptions& options, Session& session) {
   return {};
 }
 
+void add_gemm_options(CLI::App& command, InspectOptions* options) {
+  for (const auto& [name, size] :
+       {std::pair{"--m", &options->m}, {"--n", &options->n}, {"--k", &options->k}}) {
+    command.add_option(name, *size, "gemm: a size of the product")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+  }
+  add_operand_options(command, &options->operands);
+  command.add_option("--output", options->output, "gemm: f32, f16, bf16, nvfp4 or mxfp4")
+      ->transform(CLI::CheckedTransformer(by_name<OutputType>(output_name, 5)))
+      ->default_str("bf16");
+  add_activation_options(command, &options->activation, &options->gated);
+  add_config_option(command, &options->config);
+}
+
 }  // namespace
 
 void add_inspect(CLI::App& app, Action* action) {
@@ -122,11 +166,12 @@ void add_inspect(CLI::App& app, Action* action) {
   command->footer(
       "Examples:\n"
       "  nibble inspect quantize --input f32 --layout row_major\n"
-      "  nibble inspect dequantize --target sm_120a --ptx");
+      "  nibble inspect dequantize --target sm_120a --ptx\n"
+      "  nibble inspect gemm --m 8192 --format mxfp8 --config cta_group=2,tile_n=256 --source");
   const auto options = std::make_shared<InspectOptions>();
-  command->add_option("family", options->family, "amax, quantize or dequantize")
+  command->add_option("family", options->family, "amax, quantize, dequantize or gemm")
       ->required()
-      ->check(CLI::IsMember({"amax", "quantize", "dequantize"}));
+      ->check(CLI::IsMember({"amax", "quantize", "dequantize", "gemm"}));
   command->add_option("--input,--type", options->type, "f32, f16 or bf16: the high-precision side")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}))
       ->capture_default_str();
@@ -139,6 +184,7 @@ void add_inspect(CLI::App& app, Action* action) {
           {"row_major", ScaleLayout::kRowMajor}, {"128x4", ScaleLayout::k128x4}}))
       ->default_str("128x4");
   command->add_flag("--amax-given", options->amax_given, "quantize: scale by a given amax");
+  add_gemm_options(*command, options.get());
   command->add_option("--target", options->target,
                       "sm_90a, sm_100a, sm_103a, sm_120a (default: sm_100a, or --device's)");
   command->add_flag("--source", options->source, "Print the rendered source");

@@ -84,15 +84,19 @@ std::vector<double> reference_row(const HostProblem& problem, int64_t row) {
     }
     values[static_cast<size_t>(column)] = value;
   }
-  if (!problem.gated) {
+  if (problem.gated) {
+    for (size_t i = 0; i < values.size() / 2; ++i) {
+      values[i] = activate(problem.activation, values[2 * i]) * values[2 * i + 1];
+    }
+    values.resize(values.size() / 2);
+  } else {
     for (double& value : values) value = activate(problem.activation, value);
-    return values;
   }
-  std::vector<double> gated(values.size() / 2);
-  for (size_t i = 0; i < gated.size(); ++i) {
-    gated[i] = activate(problem.activation, values[2 * i]) * values[2 * i + 1];
+  if (problem.residual != nullptr) {
+    const float* residual = problem.residual->row(row);
+    for (size_t i = 0; i < values.size(); ++i) values[i] += double{residual[i]};
   }
-  return gated;
+  return values;
 }
 
 double ProductError::frobenius() const { return std::sqrt(ratio(noise, signal)); }

@@ -12,11 +12,12 @@
 
 namespace nibble::cli {
 
-// D = activation(alpha * A x B^T + beta * C + bias), in the order of GemmEpilogue.
+// D = activation(alpha * A x B^T + beta * C + bias) + residual, in the order of GemmEpilogue.
 struct HostProblem {
-  const HostMatrix* a = nullptr;  // [m, k]
-  const HostMatrix* b = nullptr;  // [n, k]
-  const HostMatrix* c = nullptr;  // [m, n]; null: none
+  const HostMatrix* a = nullptr;         // [m, k]
+  const HostMatrix* b = nullptr;         // [n, k]
+  const HostMatrix* c = nullptr;         // [m, n]; null: none
+  const HostMatrix* residual = nullptr;  // of D's shape; null: none
   const float* bias = nullptr;
   BiasAxis bias_axis = BiasAxis::kNone;
   double alpha = 1, beta = 0;

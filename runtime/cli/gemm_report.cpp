@@ -63,14 +63,16 @@ void print_json(const GemmReport& report, std::ostream& out) {
   Json json = {{"m", report.m},
                {"n", report.n},
                {"k", report.k},
-               {"format", format_name(report.job->format)},
-               {"a_fp8", fp8_name(report.job->a_fp8)},
-               {"b_fp8", fp8_name(report.job->b_fp8)},
+               {"format", format_name(report.job->operands.format)},
                {"output_type", output_name(report.job->output)},
                {"device",
                 {{"name", report.device.name},
                  {"target", report.device.target},
                  {"emulated", report.device.emulated}}}};
+  if (report.job->operands.format == OperandFormat::kFp8) {
+    json["a_fp8"] = fp8_name(report.job->operands.a_fp8);
+    json["b_fp8"] = fp8_name(report.job->operands.b_fp8);
+  }
   if (report.answer != nullptr) {
     json["a"] = report.a;
     json["b"] = report.b;
@@ -100,8 +102,8 @@ void print_error(const ProductError& error, int64_t m, std::ostream& out) {
 void print_answer(const GemmReport& report, std::ostream& out) {
   const GemmAnswer& answer = *report.answer;
   out << report.output << " = " << report.a << " x " << report.b << "^T: " << report.m << " x "
-      << report.n << " x " << report.k << ", " << format_name(report.job->format) << " operands, "
-      << output_name(report.job->output) << " result\n"
+      << report.n << " x " << report.k << ", " << format_name(report.job->operands.format)
+      << " operands, " << output_name(report.job->output) << " result\n"
       << "kernel    " << answer.label << '\n'
       << "compiled  ";
   if (answer.compiles == 0) {

@@ -21,20 +21,20 @@ int64_t padded(int64_t columns, int64_t element_bytes) {
 // Owns what the request points to.
 struct OnDevice {
   DeviceOperand a, b;
-  Buffer c, bias, d, workspace;
+  Buffer c, residual, bias, d, workspace;
   UserEpilogue user;
   GemmRequest request;
 };
 
-Status put_c(Context& context, const HostMatrix& c, OnDevice* device) {
-  const int64_t stride = padded(c.columns, sizeof(float));
-  std::vector<float> rows(static_cast<size_t>(c.rows * stride));
-  for (int64_t row = 0; row < c.rows; ++row) {
-    std::memcpy(rows.data() + row * stride, c.row(row),
-                static_cast<size_t>(c.columns) * sizeof(float));
+Status put_matrix(Context& context, const HostMatrix& matrix, Buffer* buffer, GemmMatrix* result) {
+  const int64_t stride = padded(matrix.columns, sizeof(float));
+  std::vector<float> rows(static_cast<size_t>(matrix.rows * stride));
+  for (int64_t row = 0; row < matrix.rows; ++row) {
+    std::memcpy(rows.data() + row * stride, matrix.row(row),
+                static_cast<size_t>(matrix.columns) * sizeof(float));
   }
-  NIBBLE_TRY_ASSIGN(device->c, upload(context, rows.data(), static_cast<int64_t>(rows.size()) * 4));
-  device->request.c = {device->c.address(), DataType::kF32, stride, 0};
+  NIBBLE_TRY_ASSIGN(*buffer, upload(context, rows.data(), static_cast<int64_t>(rows.size()) * 4));
+  *result = {buffer->address(), DataType::kF32, stride, 0};
   return {};
 }
 
@@ -66,10 +66,12 @@ Status put_workspace(Context& context, OnDevice* device) {
 }
 
 Status put(Context& context, const GemmJob& job, OnDevice* device) {
-  NIBBLE_TRY_ASSIGN(device->a, make_operand(context, job.format, job.a, job.a_fp8));
-  NIBBLE_TRY_ASSIGN(device->b, make_operand(context, job.format, job.b, job.b_fp8));
+  NIBBLE_TRY_ASSIGN(device->a,
+                    make_operand(context, job.operands.format, job.a, job.operands.a_fp8));
+  NIBBLE_TRY_ASSIGN(device->b,
+                    make_operand(context, job.operands.format, job.b, job.operands.b_fp8));
   GemmRequest& request = device->request;
-  request.format = job.format;
+  request.format = job.operands.format;
   request.m = job.a.rows;
   request.n = job.b.rows;
   request.k = job.a.columns;
@@ -78,7 +80,11 @@ Status put(Context& context, const GemmJob& job, OnDevice* device) {
   request.alpha = job.alpha;
   request.beta = job.beta;
   request.kernel = job.kernel;
-  if (job.beta != 0) NIBBLE_TRY(put_c(context, job.c, device));
+  request.config = job.config;
+  if (job.beta != 0) NIBBLE_TRY(put_matrix(context, job.c, &device->c, &request.c));
+  if (!job.residual.values.empty()) {
+    NIBBLE_TRY(put_matrix(context, job.residual, &device->residual, &request.epilogue.residual));
+  }
   NIBBLE_TRY(put_epilogue(context, job, device));
   const int64_t stride = padded(job.columns(), element_bytes(job.output));
   NIBBLE_TRY_ASSIGN(device->d, context.allocate(request.m * stride * element_bytes(job.output)));

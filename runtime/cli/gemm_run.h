@@ -12,23 +12,25 @@
 #include "nibble/gemm_explain.hpp"
 #include "nibble/status.hpp"
 #include "runtime/cli/gemm_input.h"
+#include "runtime/cli/gemm_options.h"
 
 namespace nibble::cli {
 
 struct GemmJob {
-  OperandFormat format = OperandFormat::kNvfp4;
-  Fp8Type a_fp8 = Fp8Type::kE4m3, b_fp8 = Fp8Type::kE4m3;
+  OperandOptions operands;
   OutputType output = OutputType::kF32;  // kF32, kF16, kBf16
   float alpha = 1, beta = 0;
   BiasAxis bias_axis = BiasAxis::kNone;
   Activation activation = Activation::kNone;
   bool gated = false;
   GemmKernel kernel = GemmKernel::kAuto;
+  GemmConfig config;
   std::string user_source;  // empty: none
   std::vector<float> user_arguments;
   bool explain = false;
 
-  HostMatrix a, b, c;  // c: read where beta is not 0
+  HostMatrix a, b, c;   // c: read where beta is not 0
+  HostMatrix residual;  // of D's shape, or empty
   std::vector<float> bias;
 
   int64_t columns() const { return gated ? b.rows / 2 : b.rows; }  // of D

@@ -178,6 +178,58 @@ TEST_F(Gemm, EpilogueIsAppliedInOrder) {
   EXPECT_NEAR(report["error"]["frobenius"].get<double>(), error, 1e-6);
 }
 
+TEST_F(Gemm, ResidualIsAddedAfterTheActivation) {
+  for (const bool gated : {false, true}) {
+    const int64_t columns = gated ? kN / 2 : kN;
+    const Values residual = random_values(kM * columns, 6);
+    write_npy(folder_.file("residual.npy"), {kM, columns}, residual);
+    std::vector<std::string> arguments{
+        "--format", "bf16", "--residual", folder_.file("residual.npy"), "--activation", "relu"};
+    if (gated) arguments.emplace_back("--gated");
+    const nlohmann::json report = run_json(arguments);
+    const auto expected = [&](int64_t m, int64_t n) {
+      const double added = residual[static_cast<size_t>(m * columns + n)];
+      if (!gated) return std::max(product(m, n), 0.0) + added;
+      return std::max(product(m, 2 * n), 0.0) * product(m, 2 * n + 1) + added;
+    };
+    const double error = relative_error(read_npy(d_), columns, expected);
+    EXPECT_LT(error, 0.01);
+    EXPECT_NEAR(report["error"]["frobenius"].get<double>(), error, 1e-6);
+  }
+  const Ran wrong = run_plain({a_, b_, "-o", d_, "--residual", a_});
+  EXPECT_NE(wrong.exit, 0);
+  EXPECT_NE(wrong.err.find("a.npy is 40 x 80: must be 40 x 24"), std::string::npos) << wrong.err;
+}
+
+TEST_F(Gemm, ConfigurationIsTaken) {
+  const nlohmann::json report = run_json({"--config", "tile_n=32,stages=3,scheduler=0"});
+  const std::string label = report["kernel"];
+  for (const char* part : {" tile_n=32 ", " stages=3 ", " scheduler=static"}) {
+    EXPECT_NE(label.find(part), std::string::npos) << label;
+  }
+  const Ran wrong = run_plain({a_, b_, "-o", d_, "--config", "tile_n=256,epilogue_columns=8"});
+  EXPECT_EQ(wrong.exit, 2);
+  EXPECT_NE(wrong.err.find("epilogue_columns"), std::string::npos) << wrong.err;
+}
+
+TEST_F(Gemm, InspectShowsTheKernelOfARequest) {
+  const Ran ran = run_command({"inspect", "gemm", "--m", "500", "--format", "fp8", "--a-fp8",
+                               "e5m2", "--output", "nvfp4", "--activation", "silu", "--gated",
+                               "--config", "cta_group=2,tile_n=128", "--json"});
+  ASSERT_EQ(ran.exit, 0) << ran.err;
+  const nlohmann::json kernel = ran.json();
+  const std::string label = kernel["label"];
+  for (const char* part : {"gemm sm_100a ", " format=fp8 a_e5m2=1 b_e5m2=0 output=nvfp4 ",
+                           " activation=silu gated=1 ", " cta_group=2 tile_n=128 "}) {
+    EXPECT_NE(label.find(part), std::string::npos) << label;
+  }
+  EXPECT_EQ(kernel["source"].get<std::string>().find("// " + label), 0U);
+  EXPECT_NE(kernel["ptx"].get<std::string>().find("tcgen05.mma"), std::string::npos);
+  EXPECT_EQ(kernel["key"].get<std::string>().size(), 32U);
+  EXPECT_GT(kernel["resources"]["dynamic_shared_bytes"], 100000);
+  EXPECT_LE(kernel["cubin_bytes"], 65536);
+}
+
 TEST_F(Gemm, GatedPairsHalveTheColumns) {
   const Values bias = random_values(kM, 5);
   write_npy(folder_.file("bias.npy"), {kM}, bias);
