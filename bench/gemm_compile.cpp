@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
@@ -25,6 +26,7 @@ namespace {
 
 struct Settings {
   size_t configurations = 416;
+  size_t first = SIZE_MAX;  // only so many of them
   std::string target = "sm_100a";
   std::vector<std::string> beside;  // "name=command"
   int rounds = 3;                   // of each command beside
@@ -82,7 +84,8 @@ int run(const Settings& settings, Report& report) {
     std::fprintf(stderr, "%s\n", context.status().to_string().c_str());
     return 1;
   }
-  const std::vector<test::SpacePoint> points = test::sample_space(settings.configurations, 1);
+  std::vector<test::SpacePoint> points = test::sample_space(settings.configurations, 1);
+  points.resize(std::min(points.size(), settings.first));
   Line cpu{.label = "cold compile, CPU", .unit = "s", .samples = {}};
   Line wall{.label = "cold compile, wall", .unit = "s", .samples = {}};
   Line size{.label = "cubin", .unit = "KiB", .samples = {}};
@@ -147,6 +150,7 @@ int main(int argc, char** argv) {
   nibble::bench::Settings settings;
   nibble::bench::Report report("gemm_compile");
   app.add_option("--configurations", settings.configurations, "how many, at least");
+  app.add_option("--first", settings.first, "only the first ones of them");
   app.add_option("--target", settings.target, "sm_100a or sm_103a");
   app.add_option("--beside", settings.beside, "NAME=COMMAND: a compile by others, in the same run");
   app.add_option("--rounds", settings.rounds, "of the commands beside");
