@@ -61,7 +61,10 @@ RequestPlan plan_quantize(const Problem& problem) {
     request.format = problem.format;
     request.blocks = problem.blocks;
     request.rounding = problem.rounding;
-    (transposed ? request.transposed_transform : request.transform).enabled = problem.transform;
+    request.scaling = problem.scaling;
+    HadamardTransform& transform = transposed ? request.transposed_transform : request.transform;
+    transform.enabled = problem.transform;
+    if (problem.size != 0) transform.size = static_cast<int>(problem.size);
     size_t next = 2;
     for (Nvfp4Matrix* const copy :
          {rows ? &request.y : nullptr, transposed ? &request.y_transposed : nullptr}) {
@@ -92,6 +95,7 @@ RequestPlan plan_dequantize(const Problem& problem) {
             request.x.scale_layout = problem.layout;
             request.y = matrix(problem, at[3]);
             request.format = problem.format;
+            request.scaling = problem.scaling;
             return dequantize(context, request);
           }};
 }

@@ -22,7 +22,9 @@ struct Problem {
   ScaleLayout layout = ScaleLayout::kRowMajor;  // of scales; scale_layout: the one it makes
   int64_t size = 0;   // Hadamard: elements of a group; 0: the whole row or column
   int64_t depth = 0;  // gemm: k
-  QuantizedFormat format = QuantizedFormat::kNvfp4;  // quantize, dequantize
+  // quantize, dequantize
+  QuantizedFormat format = QuantizedFormat::kNvfp4;
+  BlockScaling scaling = BlockScaling::kLargest;
   // quantize
   Copies copies = Copies::kRowWise;
   BlockShape blocks = BlockShape::kRow;

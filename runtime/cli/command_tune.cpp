@@ -305,8 +305,9 @@ void add_problem_options(CLI::App& command, autotune::Problem* problem) {
       command, "--layout", &problem->layout,
       {{"row_major", ScaleLayout::kRowMajor}, {"128x4", ScaleLayout::k128x4}}, "row_major",
       "row_major or 128x4: where the scales lie; scale_layout: the one it makes");
-  command.add_option("--size", problem->size,
-                     "Elements of a Hadamard transform (default: the whole row or column)");
+  command.add_option(
+      "--size", problem->size,
+      "Elements of a Hadamard transform (default: the whole row or column; of quantize: 16)");
   command.add_option("--depth", problem->depth, "k of a matrix multiplication");
   add_choice<QuantizedFormat>(command, "--format", &problem->format,
                               {{"nvfp4", QuantizedFormat::kNvfp4},

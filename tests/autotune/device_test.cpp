@@ -82,7 +82,7 @@ TEST(DeviceMachine, CandidatesOfHadamardTransformsGiveTheDefaultsBytes) {
 TEST(DeviceMachine, EveryWayToQuantizeCanBeTuned) {
   const Context context = open(emulator_options());
   const Problem rows{"quantize", 40, 300, DataType::kBf16, {}};
-  std::vector<Problem> problems(6, rows);
+  std::vector<Problem> problems(8, rows);
   problems[0].format = QuantizedFormat::kMxfp4;
   problems[1].format = QuantizedFormat::kMxfp8;
   problems[2].rounding = Rounding::kStochastic;
@@ -90,6 +90,10 @@ TEST(DeviceMachine, EveryWayToQuantizeCanBeTuned) {
   problems[3].transform = true;
   problems[4].copies = Copies::kTransposed;
   problems[5].blocks = BlockShape::kSquare;
+  problems[6].scaling = BlockScaling::kFourOverSix;
+  problems[7].transform = true;
+  problems[7].columns = 320;
+  problems[7].size = 64;
   for (const Problem& problem : problems) expect_all_right(context, problem, 1);
   // What makes no sense is refused by the library, by name.
   Problem square = problems[5];
@@ -97,6 +101,9 @@ TEST(DeviceMachine, EveryWayToQuantizeCanBeTuned) {
   EXPECT_EQ(DeviceMachine::create(context, square).status().code(), Code::kInvalidArgument);
   Problem dequantize{"dequantize", 40, 320, DataType::kBf16, ScaleLayout::kRowMajor};
   dequantize.format = QuantizedFormat::kMxfp8;
+  expect_all_right(context, dequantize, 1);
+  dequantize.format = QuantizedFormat::kNvfp4;
+  dequantize.scaling = BlockScaling::kFourOverSix;
   expect_all_right(context, dequantize, 1);
 }
 
