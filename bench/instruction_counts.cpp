@@ -49,38 +49,11 @@ struct Kernel {
   std::string name;
   KernelSpec spec;
   PathOptions path;
-  int element_bytes;
-  double stored;  // bytes an element
 };
 
 Matrix matrix_of(DataType type, int64_t columns) {
   Matrix x{0, type, 16384, columns};
   return with_strides(x);
-}
-
-// Of the loops of a kernel in patches (templates/quantize/patches.cuh) that is not of square
-// blocks.
-std::vector<int> patch_trips(const QuantizeRequest& request, const KernelSpec& spec) {
-  const int block = static_cast<int>(block_size(request.format));
-  const int lanes = block * static_cast<int>(size_of(request.x.type)) / 16;  // that share a block
-  const bool rows = request.copies != Copies::kTransposed;
-  const bool columns = request.copies != Copies::kRowWise;
-  const bool plain =
-      rows && !request.transform.enabled && request.scaling != BlockScaling::kFourOverSix;
-  const bool together = plain && columns && code_bits(request.format) == 4 &&
-                        request.rounding == Rounding::kNearestEven &&
-                        spec.values[kHasE2m1Conversion] == 0 && size_of(request.x.type) == 2;
-  if (together && !request.transposed_transform.enabled) return {lanes};
-  if (together && block == 16) return {4};  // word columns
-  std::vector<int> trips;
-  if (plain) {  // four of the rows whose scales a lane has, lane by lane
-    if (block / lanes > 4) trips.push_back(block / lanes / 4);
-    trips.push_back(lanes);
-  } else if (rows) {
-    trips.push_back(block / 2);
-  }
-  if (columns) trips.push_back(4);
-  return trips;
 }
 
 void add_quantize(std::vector<Kernel>& kernels, const QuantizeVariant& variant, DataType type,
@@ -94,15 +67,12 @@ void add_quantize(std::vector<Kernel>& kernels, const QuantizeVariant& variant, 
   const bool rows = request.copies != Copies::kTransposed;
   const bool columns = request.copies != Copies::kRowWise;
   PathOptions path;
-  if (!uses_patches(spec)) {
-    path.trips = {1};  // a tile of rows to a thread block
-  } else if (request.blocks != BlockShape::kSquare) {
-    path.trips = patch_trips(request, spec);
-  } else if (request.scaling == BlockScaling::kFourOverSix) {
-    path.trips = {static_cast<int>(block_size(request.format))};  // rows whose errors are added up
-  }
-  kernels.push_back({"quantize " + variant.name, spec, path, static_cast<int>(size_of(type)),
-                     one * (rows + columns)});
+  path.element_bytes = static_cast<int>(size_of(type));
+  path.stored = one * (rows + columns);
+  if (columns) path.staged = static_cast<double>(code_bits(request.format)) / 8;  // to transpose
+  // The errors of a square block are added up row by row.
+  if (request.blocks == BlockShape::kSquare) path.trips = 16;
+  kernels.push_back({"quantize " + variant.name, spec, path});
 }
 
 void add_hadamard(std::vector<Kernel>& kernels, int64_t size, Axis axis, DataType type,
@@ -117,9 +87,7 @@ void add_hadamard(std::vector<Kernel>& kernels, int64_t size, Axis axis, DataTyp
   kernels.push_back(
       {"hadamard of " + std::to_string(size) + (axis == Axis::kRow ? "" : ", columns"),
        hadamard_spec(request, arch),
-       {.rounds = true, .trips = {}},
-       bytes,
-       static_cast<double>(bytes)});
+       {.rounds = true, .element_bytes = bytes, .stored = static_cast<double>(bytes)}});
 }
 
 std::vector<Kernel> all_kernels(const ContextState& state, DataType type) {
@@ -127,7 +95,7 @@ std::vector<Kernel> all_kernels(const ContextState& state, DataType type) {
   std::vector<Kernel> kernels;
   const auto bytes = static_cast<int>(size_of(type));
   kernels.push_back(
-      {"amax", amax_spec(state, matrix_of(type, 16384)), {.rounds = true, .trips = {}}, bytes, 0});
+      {"amax", amax_spec(state, matrix_of(type, 16384)), {.rounds = true, .element_bytes = bytes}});
   add_quantize(kernels, {"rows", {}, 0}, type, arch);
   for (const QuantizeVariant& variant : quantize_variants()) {
     add_quantize(kernels, variant, type, arch);
@@ -184,20 +152,12 @@ struct Counted {
   std::string bound;
 };
 
-// Of a path. What a copy engine loads is not in the instructions: it is as much as is stored.
-double elements_of(const Kernel& kernel, const PathCount& count) {
-  return count.load_bytes > 0 ? count.load_bytes / kernel.element_bytes
-                              : count.store_bytes / kernel.stored;
-}
-
-// What a path moves for an element must be what the kernel is for.
-std::string wrong_bytes(const Kernel& kernel, const PathCount& count) {
+// What a path moves for an element must be what the kernel is for. Too much is no mistake: a part
+// of the threads copies scales, which is counted for all; of two stores with opposite predicates
+// one is done.
+std::string wrong_bytes(const PathCount& count, const PathOptions& path) {
   if (!count.error.empty()) return count.error;
-  const double elements = elements_of(kernel, count);
-  const double stored = count.store_bytes / elements;
-  // Too many are no mistake: a part of the threads copies scales, which is counted for all; of two
-  // stores with opposite predicates one is done.
-  if (elements > 0 && stored >= kernel.stored * 0.999 && stored <= kernel.stored * 2.1) return "";
+  if (count.store_bytes <= 2.1 * path.stored * count.elements) return "";
   return "a path that loads " + std::to_string(count.load_bytes) + " bytes and stores " +
          std::to_string(count.store_bytes) + ", which is not the kernel's";
 }
@@ -207,11 +167,11 @@ Counted counted(const Kernel& kernel, const KernelImage& image, const PathCount&
   Counted line;
   line.name = kernel.name;
   line.registers = image.resources.registers;
-  const double elements = elements_of(kernel, count);
+  const double elements = count.elements;
   line.instructions = count.instructions / elements;
   line.alu = count.of_pipe[static_cast<int>(Pipe::kAlu)] / elements;
   line.fma = count.of_pipe[static_cast<int>(Pipe::kFma)] / elements;
-  line.bytes = kernel.element_bytes + kernel.stored;
+  line.bytes = kernel.path.element_bytes + kernel.path.stored;
   const double clocks = settings.multiprocessors * settings.gigahertz;  // of all, in a nanosecond
   const double memory = line.bytes / settings.gigabytes;
   const std::pair<double, const char*> limits[] = {
@@ -274,7 +234,7 @@ int run(const Settings& settings) {
       if (!settings.keep.empty()) {
         std::ofstream(fs::path(settings.keep) / (kernel.name + " " + type_text + ".sass")) << text;
       }
-      if (const std::string why = wrong_bytes(kernel, count); !why.empty()) {
+      if (const std::string why = wrong_bytes(count, kernel.path); !why.empty()) {
         std::printf("WRONG: %s %s: %s\n", kernel.name.c_str(), type_text.c_str(), why.c_str());
         ++wrong;
         continue;

@@ -79,6 +79,7 @@ Instruction parse_instruction(std::string_view text, std::string& label) {
     one.load_bytes = bytes >= 8 ? bytes : 0;
   }
   if (starts_with_any(one.opcode, {"STG"})) one.store_bytes = bytes;
+  if (starts_with_any(one.opcode, {"STS"}) && bytes >= 4) one.shared_bytes = bytes;
   return one;
 }
 
@@ -196,11 +197,69 @@ std::vector<Instruction> parse_sass(std::string_view text) {
   return code;
 }
 
-PathCount count_path(const std::vector<Instruction>& code, const PathOptions& options) {
+namespace {
+
+PathCount count_with(const std::vector<Instruction>& code, const std::vector<size_t>& path,
+                     const std::vector<Loop>& loops, const std::vector<int>& trips,
+                     const PathOptions& options) {
   PathCount count;
-  const std::vector<size_t> path = Paths(code, options.rounds).path();
+  for (const size_t i : path) {
+    double times = 1;
+    for (size_t k = 0; k < loops.size(); ++k) {
+      if (loops[k].holds(i)) times *= trips[k];
+    }
+    count.instructions += times;
+    count.of_pipe[static_cast<int>(code[i].pipe)] += times;
+    count.load_bytes += times * code[i].load_bytes;
+    count.store_bytes += times * code[i].store_bytes;
+    count.shared_bytes += times * code[i].shared_bytes;
+  }
+  count.elements = count.load_bytes > 0 ? count.load_bytes / options.element_bytes
+                                        : count.store_bytes / std::max(options.stored, 1e-9);
+  return count;
+}
+
+// Of every assignment of 1, 2, 4, 8, 16 trips what stores enough with the least, and evenly.
+PathCount count_with_least_trips(const std::vector<Instruction>& code,
+                                 const std::vector<size_t>& path, const std::vector<Loop>& loops,
+                                 const PathOptions& options) {
+  PathCount best{.error = "no trips of " + std::to_string(loops.size()) + " loops store enough"};
+  double least = 0;
+  std::vector<bool> stores;
+  std::vector<int> trips;
+  for (const Loop& loop : loops) {
+    stores.push_back(std::any_of(path.begin(), path.end(), [&](size_t i) {
+      return loop.holds(i) && code[i].store_bytes + code[i].shared_bytes > 0;
+    }));
+    trips.push_back(stores.back() ? 1 : options.trips);
+  }
+  for (bool more = true; more;) {
+    const PathCount count = count_with(code, path, loops, trips, options);
+    const bool enough = count.elements > 0 &&
+                        count.store_bytes >= 0.999 * options.stored * count.elements &&
+                        count.shared_bytes >= 0.999 * options.staged * count.elements;
+    const int most = trips.empty() ? 1 : *std::max_element(trips.begin(), trips.end());
+    const double effort = count.store_bytes + count.shared_bytes + 1e-3 * most;
+    if (enough && (!best.error.empty() || effort < least)) {
+      best = count;
+      least = effort;
+    }
+    more = false;
+    for (size_t k = 0; k < trips.size() && !more; ++k) {
+      if (!stores[k]) continue;
+      trips[k] = trips[k] < 16 ? 2 * trips[k] : 1;
+      more = trips[k] > 1;
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+PathCount count_path(const std::vector<Instruction>& code, const PathOptions& options) {
+  std::vector<size_t> path = Paths(code, options.rounds).path();
+  if (path.empty()) return {.error = "no path without a call"};
   std::vector<Loop> loops = loops_on(code, path);
-  Loop counted{0, code.size()};
   if (options.rounds) {
     // The innermost loop that loads or, where a copy engine does that, stores.
     const auto moves = [&](const Loop& loop) {
@@ -208,31 +267,16 @@ PathCount count_path(const std::vector<Instruction>& code, const PathOptions& op
         return loop.holds(i) && code[i].load_bytes + code[i].store_bytes > 0;
       });
     };
-    std::erase_if(loops, [&](const Loop& loop) { return !moves(loop); });
-    if (loops.empty()) return {.error = "no loop loads or stores"};
-    counted = loops.back();
-    loops = loops_on(code, path);
+    const auto round = std::find_if(loops.rbegin(), loops.rend(), moves);
+    if (round == loops.rend()) return {.error = "no loop loads or stores"};
+    const Loop counted = *round;
+    std::erase_if(path, [&](size_t i) { return !counted.holds(i); });
+    std::erase_if(loops, [&](const Loop& loop) {
+      return loop.first <= counted.first || !counted.holds(loop.last);
+    });
   }
-  std::erase_if(loops, [&](const Loop& loop) {
-    return loop.size() < kLongLoop || !counted.holds(loop.first) || !counted.holds(loop.last) ||
-           (loop.first == counted.first && options.rounds);
-  });
-  if (path.empty() || loops.size() != options.trips.size()) {
-    return {.error = std::to_string(loops.size()) + " loops on the path, not " +
-                     std::to_string(options.trips.size())};
-  }
-  for (const size_t i : path) {
-    if (!counted.holds(i)) continue;
-    double times = 1;
-    for (size_t k = 0; k < loops.size(); ++k) {
-      if (loops[k].holds(i)) times *= options.trips[k];
-    }
-    count.instructions += times;
-    count.of_pipe[static_cast<int>(code[i].pipe)] += times;
-    count.load_bytes += times * code[i].load_bytes;
-    count.store_bytes += times * code[i].store_bytes;
-  }
-  return count;
+  std::erase_if(loops, [](const Loop& loop) { return loop.size() < kLongLoop; });
+  return count_with_least_trips(code, path, loops, options);
 }
 
 }  // namespace nibble::bench
