@@ -142,13 +142,14 @@ bool shared_suffices(const KernelSpec& spec, int passes) {
 bool ahead_legal(const KernelSpec& spec) {
   const auto& v = spec.values;
   if (v[kHadamardAhead] == 0) return true;
-  // Bulk copies are of multiples of 16 bytes. Beside a base the kernel has no registers for where
-  // the prefetch begins.
+  // Bulk copies are of multiples of 16 bytes. Beside a base, or with 64 elements to a thread, the
+  // kernel has no registers for where the prefetch begins.
   if (v[kHadamardPasses] == 0 || v[kHadamardVectorBytes] == 0 || v[kHadamardAligned] < 16) {
     return false;
   }
   return v[kHadamardAhead] == 2 ||
-         (hadamard_base(v[kHadamardSize]) == 1 && v[kHadamardThreads] <= 512);
+         (hadamard_base(v[kHadamardSize]) == 1 && v[kHadamardThreads] <= 512 &&
+          hadamard_layout(hadamard_tiling(spec)).elements < 64);
 }
 
 // Single elements only where a vector of `bytes` is not to be had.

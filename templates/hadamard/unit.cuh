@@ -59,18 +59,13 @@ struct Group : Config {
   }
 };
 
-// The kernel's __launch_bounds__: of how many threads a multiprocessor is to hold thread blocks at
-// least. Left alone, ptxas takes a few registers more beside a base than let a third thread block
-// of 128 there (168), or spills for the sake of one. 12 leaves room for 768 threads (80 registers)
-// but where signs for the output are held too. 0: ptxas is not told anything.
+// The kernel's __launch_bounds__: beside a base thread blocks of 256 threads in all are to fit a
+// multiprocessor at least. Left alone, ptxas takes a few registers more than let a third thread
+// block of 128 there (168), or spills for the sake of one. 0: ptxas is not told anything.
 template <class Config>
 struct HadamardBounds {
-  static constexpr int kBase = hadamard_base(Config::kSize);
-  static constexpr bool kIsLean =
-      kBase == 12 && Config::kNarrow == 1 && (Config::kSigns == 0 || Config::kInverse == 0);
-  static constexpr int kThreads = kBase == 1 ? 0 : kIsLean ? 768 : 256;
-  static constexpr int kAtLeastOne = kThreads > 0 && Config::kThreads > kThreads ? 1 : 0;
-  static constexpr int kBlocks = kThreads / Config::kThreads + kAtLeastOne;
+  static constexpr int kMost = Config::kThreads < 256 ? 256 / Config::kThreads : 1;
+  static constexpr int kBlocks = hadamard_base(Config::kSize) > 1 ? kMost : 0;
 };
 
 // A unit of the matrix. Units are numbered along the rows, then down.
