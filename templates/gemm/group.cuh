@@ -18,10 +18,10 @@ template <class Config>
 __host__ __device__ constexpr int instructions_to_finish() {
   constexpr int kOfActivation[] = {0, 2, 3, 18, 25, 15};
   constexpr int kPair = Config::kGated ? 2 : 1;
-  constexpr int kOperand = Config::kSwapped ? 9 : 5;
+  constexpr int kOperand = Config::kSwapped ? 10 : 5;
   int count = 3 + kOfActivation[Config::kActivation] / kPair;
   if (Config::kC != 0) count += kOperand;
-  if (Config::kBias != 0) count += 5;
+  if (Config::kBias != 0) count += Config::kSwapped ? 7 : 5;
   if (Config::kResidual != 0) count += kOperand / kPair;
   if (Config::kSplit > 1) count += 5;
   if (Config::kOutput > kBf16) count += Config::kAmax ? 3 : 2;
