@@ -135,7 +135,7 @@ TEST(GemmFp8, EachOperandHasItsElements) {
   for (int pairing = 0; pairing < 4; ++pairing) {
     for (int kind = 0; kind < 3; ++kind) {
       GemmCase gemm;
-      gemm.seed = static_cast<uint64_t>(10 * pairing + kind);
+      gemm.seed = uint64_t{10} * static_cast<uint64_t>(pairing) + static_cast<uint64_t>(kind);
       gemm.format = OperandFormat::kFp8;
       gemm.a_e5m2 = pairing % 2 == 1;
       gemm.b_e5m2 = pairing / 2 == 1;
