@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 
 #include <CLI/CLI.hpp>
 
@@ -145,7 +146,7 @@ int run(const Settings& settings, Report& report) {
 
 }  // namespace nibble::bench
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   CLI::App app{"Cold compiles of the tensor-core multiplication"};
   nibble::bench::Settings settings;
   nibble::bench::Report report("gemm_compile");
@@ -159,4 +160,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   const int code = nibble::bench::run(settings, report);
   return code == 0 && report.finish() ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

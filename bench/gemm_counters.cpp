@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <functional>
 #include <nibble/nibble.hpp>
@@ -169,9 +170,9 @@ std::vector<Column> ours(const Settings& settings) {
   GemmConfig asking = pair, wide = pair;
   asking.scheduler = 1;
   wide.cluster_n = 4;
-  const Named kConfigs[] = {{"nibble", pair}, {"nibble asking", asking}, {"nibble 2x4", wide}};
+  const Named configs[] = {{"nibble", pair}, {"nibble asking", asking}, {"nibble 2x4", wide}};
   std::vector<Column> columns;
-  for (const Named& named : kConfigs) {
+  for (const Named& named : configs) {
     const auto run = [&](int64_t k) {
       return multiplication(counters.of([&] {
         require(gemm(context, problem.request(settings, k, named.config)));
@@ -280,7 +281,7 @@ void print(const Settings& settings, const std::vector<Column>& columns) {
 
 }  // namespace nibble::bench
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   using namespace nibble::bench;
   CLI::App app("What an NVFP4 matrix multiplication does, by the emulator's counters");
   Settings settings;
@@ -296,4 +297,7 @@ int main(int argc, char** argv) {
   for (const std::string& argument : settings.peers) columns.push_back(peer(argument));
   print(settings, columns);
   return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

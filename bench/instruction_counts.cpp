@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -252,7 +253,7 @@ int run(const Settings& settings) {
 
 }  // namespace nibble::bench
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   nibble::bench::Settings settings;
   CLI::App app("Instructions an element, and the share of bandwidth that they leave");
   app.add_option("--target", settings.target, "sm_90a, sm_100a, ...")->capture_default_str();
@@ -271,4 +272,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
   }
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

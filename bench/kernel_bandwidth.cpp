@@ -153,6 +153,7 @@ void measure(Context& context, const Settings& settings, Shape shape, DataType t
   std::vector<Operation> copies;
   std::set<int64_t> sizes;
   for (const Operation& one : list) sizes.insert(one.bytes);
+  copies.reserve(sizes.size());
   for (const int64_t bytes : sizes) {
     copies.push_back({"copy " + name + ", " + std::to_string(bytes) + " bytes", bytes,
                       [&, bytes](int set) { return problem.copy(set, bytes); }, kNone});
