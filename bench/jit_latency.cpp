@@ -407,12 +407,17 @@ int run(int argc, char** argv) {
   Report report("jit_latency");
   CLI::App app("Latency of cold compiles, disk hits and memory hits");
   report.add_options(app);
-  app.add_option("--compiles", settings.compiles, "Compiles of each kernel and target");
+  app.add_option("--compiles", settings.compiles, "Compiles of each kernel and target")
+      ->check(CLI::Range(1, 1000000));
   app.add_option("--targets", settings.targets, "Targets to compile for")->delimiter(',');
-  app.add_option("--disk-reads", settings.disk_reads, "Lookups of one entry");
-  app.add_option("--starts", settings.starts, "Processes that start with a warm cache");
-  app.add_option("--batches", settings.launch_batches, "Batches of launches");
-  app.add_option("--launches", settings.launches, "Launches of a batch");
+  app.add_option("--disk-reads", settings.disk_reads, "Lookups of one entry")
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--starts", settings.starts, "Processes that start with a warm cache")
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--batches", settings.launch_batches, "Batches of launches")
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--launches", settings.launches, "Launches of a batch")
+      ->check(CLI::Range(1, 1000000));
   app.add_option("--stub-driver", settings.stub_driver, "libnibble-stub-driver.so");
   CLI11_PARSE(app, argc, argv);
 

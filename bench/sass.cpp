@@ -165,6 +165,7 @@ std::vector<Loop> loops_on(const std::vector<Instruction>& code, const std::vect
     }
   }
   std::vector<Loop> loops;
+  loops.reserve(last_of.size());
   for (const auto& [first, last] : last_of) loops.push_back({first, last});
   return loops;
 }
