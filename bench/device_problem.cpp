@@ -54,6 +54,23 @@ float to_float(const uint8_t* element, DataType type) {
 
 }  // namespace
 
+std::optional<Context> open_device(const std::string& device, Report& report) {
+  Options options = Options::from_environment();
+  options.device = device;
+  Result<Context> opened = Context::create(options);
+  const Code code = opened.status().code();
+  if (code == Code::kNoDevice || code == Code::kLibraryMissing) {
+    std::printf("SKIPPED: nothing was measured, for there is no %s here\n%s\n", device.c_str(),
+                opened.status().to_string().c_str());
+    return std::nullopt;
+  }
+  Context context = require(std::move(opened));
+  const DeviceInfo& info = context.device();
+  report.set_device(info.name, info.driver_version);
+  if (info.emulated) std::printf("EMULATED: these figures say nothing of a GPU\n");
+  return context;
+}
+
 void require(const Status& status) {
   if (status.ok()) return;
   std::fprintf(stderr, "%s\n%s\n", status.to_string().c_str(),

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bench/report.h"
 #include "nibble/amax.hpp"
 #include "nibble/dequantize.hpp"
 #include "nibble/quantize.hpp"
@@ -21,6 +23,10 @@ T require(Result<T> result) {
   require(result.status());
   return std::move(result).value();
 }
+
+// The device, which the report names. None where it is not here: then it is said that nothing was
+// measured.
+std::optional<Context> open_device(const std::string& device, Report& report);
 
 struct Shape {
   int64_t rows = 0, columns = 0;

@@ -34,7 +34,7 @@ void require(const Status& status) {
 class Kernel {
  public:
   Kernel(const ProgramSettings& settings, const std::string& name) {
-    auto driver = DriverApi::load(settings.library);
+    auto driver = DriverApi::load(settings.emulator);
     require(driver.status());
     driver_ = std::move(driver).value();
     CUcontext context = nullptr;

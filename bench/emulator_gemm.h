@@ -10,8 +10,8 @@
 namespace nibble::bench {
 
 struct ProgramSettings {
-  std::string library;  // libnibble-cuda-emulator.so
-  std::string folder;   // of the programs' PTX
+  std::string emulator;  // libnibble-cuda-emulator.so
+  std::string folder;    // of the programs' PTX
   int samples = 15;
 };
 

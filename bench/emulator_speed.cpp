@@ -33,7 +33,7 @@ struct Settings {
   int iterations = 4000;  // of a loop, in each warp
   int64_t rows = 256, columns = 4096;
   int threads = static_cast<int>(std::thread::hardware_concurrency());
-  std::string library = NIBBLE_EMULATOR_LIBRARY;
+  std::string emulator = NIBBLE_EMULATOR_LIBRARY;
   std::string programs = NIBBLE_PROGRAMS;
   bool counts = false;  // every other launch of a process with its counters on
 
@@ -189,12 +189,12 @@ std::vector<double> time_launches(int count, const std::function<void()>& launch
 
 // Turns the emulator's counters on for every other call, which the launch behind it is.
 void alternate_counters(const Settings& settings) {
-  static void* const kLibrary = dlopen(settings.library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  static void* const kLibrary = dlopen(settings.emulator.c_str(), RTLD_NOW | RTLD_LOCAL);
   static auto* const kEnable = reinterpret_cast<void (*)(int)>(
       kLibrary == nullptr ? nullptr : dlsym(kLibrary, "nibble_emulator_counters_enable"));
   static bool enabled = true;
   if (kEnable == nullptr) {
-    std::fprintf(stderr, "%s has no counters\n", settings.library.c_str());
+    std::fprintf(stderr, "%s has no counters\n", settings.emulator.c_str());
     std::exit(1);
   }
   enabled = !enabled;
@@ -202,7 +202,7 @@ void alternate_counters(const Settings& settings) {
 }
 
 std::vector<double> run_loop(const Settings& settings, const Loop& loop) {
-  const auto driver = require(DriverApi::load(settings.library));
+  const auto driver = require(DriverApi::load(settings.emulator));
   const auto check = [&](CUresult result, const char* call) {
     require(driver->check(result, call));
   };
@@ -246,7 +246,7 @@ std::vector<uint16_t> random_bf16(size_t count) {
 std::vector<double> run_quantize(const Settings& settings, const std::string& target) {
   Options options = Options::from_environment();
   options.device = "emulator:" + target;
-  options.emulator_library = settings.library;
+  options.emulator_library = settings.emulator;
   Context context = require(Context::create(options));
   const int64_t rows = settings.rows, columns = settings.columns;
   const std::vector<uint16_t> values = random_bf16(static_cast<size_t>(rows * columns));
@@ -402,7 +402,7 @@ int run(int argc, char** argv) {
   app.add_option("--columns", settings.columns, "Columns that are quantised");
   app.add_option("--threads", settings.threads, "Host threads, beside 1");
   app.add_option("--programs", settings.programs, "Folder of the tensor-core programs in PTX");
-  app.add_option("--library", settings.library, "libnibble-cuda-emulator.so");
+  app.add_option("--library", settings.emulator, "libnibble-cuda-emulator.so");
   CLI11_PARSE(app, argc, argv);
 
   const std::string native = "32 lanes compiled by the host's compiler, no checks";
@@ -443,7 +443,7 @@ int run(int argc, char** argv) {
          .unit = "M elements/s",
          .samples = rates(static_cast<double>(settings.rows * settings.columns), alone.cpu)});
   }
-  add_program_lines({settings.library, settings.programs, settings.samples}, settings.threads,
+  add_program_lines({settings.emulator, settings.programs, settings.samples}, settings.threads,
                     report);
   return report.finish() ? 0 : 1;
 }

@@ -312,19 +312,9 @@ int run(int argc, char** argv) {
   app.add_option("--rounds", settings.rounds, "Rounds over the copies and kernels");
   CLI11_PARSE(app, argc, argv);
 
-  Options options = Options::from_environment();
-  options.device = settings.device;
-  Result<Context> opened = Context::create(options);
-  const Code code = opened.status().code();
-  if (code == Code::kNoDevice || code == Code::kLibraryMissing) {
-    std::printf("SKIPPED: nothing was measured, for there is no %s here\n%s\n",
-                settings.device.c_str(), opened.status().to_string().c_str());
-    return 0;
-  }
-  Context context = require(std::move(opened));
-  const DeviceInfo& device = context.device();
-  report.set_device(device.name, device.driver_version);
-  if (device.emulated) std::printf("EMULATED: these rates say nothing of a GPU\n");
+  std::optional<Context> opened = open_device(settings.device, report);
+  if (!opened) return 0;
+  Context& context = *opened;
   for (const std::string& type : settings.types) {
     measure_large(context, settings, parse_type(type), report);
     std::fprintf(stderr, "%s done\n", type.c_str());
