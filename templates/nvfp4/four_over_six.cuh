@@ -5,7 +5,7 @@
 #pragma once
 
 #include "nvfp4/scale.cuh"
-#include "ptx/reduce.cuh"
+#include "ptx/shuffle.cuh"
 
 namespace nibble {
 

@@ -31,14 +31,6 @@ __device__ inline bool vote_sync_any(bool a) {
   return d != 0;
 }
 
-// The value of the lane whose number differs in the bits of `mask`. sm_70.
-// https://docs.nvidia.com/cuda/parallel-thread-execution/#data-movement-and-conversion-instructions-shfl-sync
-__device__ inline uint32_t shfl_sync_bfly_b32(uint32_t a, int mask) {
-  uint32_t d;
-  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, 0xffffffff;" : "=r"(d) : "r"(a), "r"(mask));
-  return d;
-}
-
 // https://docs.nvidia.com/cuda/parallel-thread-execution/#parallel-synchronization-and-communication-instructions-red
 __device__ inline void red_relaxed_gpu_global_max_u32(void* a, uint32_t b) {
   asm volatile("red.relaxed.gpu.global.max.u32 [%0], %1;" ::"l"(__cvta_generic_to_global(a)), "r"(b)

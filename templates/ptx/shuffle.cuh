@@ -18,6 +18,13 @@ __device__ inline float shfl_sync_bfly_f32(float a, int mask, uint32_t members =
   return d;
 }
 
+// The same of a word. All 32 lanes take part.
+__device__ inline uint32_t shfl_sync_bfly_b32(uint32_t a, int mask) {
+  uint32_t d;
+  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=r"(d) : "r"(a), "r"(mask));
+  return d;
+}
+
 // That of lane `lane` modulo 32. All 32 lanes take part.
 __device__ inline float shfl_sync_idx_f32(float a, int lane) {
   float d;

@@ -72,16 +72,18 @@ struct BlockFormat<kFourOverSix> : BlockFormat<kNvfp4> {
 
 struct NoTensorScale {};
 
-template <>
-struct BlockFormat<kMxfp4> {
+template <int kBits>
+struct MxFormat {
   static constexpr int kBlock = 32;
-  static constexpr int kCodeBits = 4;
+  static constexpr int kCodeBits = kBits;
   static constexpr bool kHasTensorScale = false;
   static constexpr bool kChooses = false;
   using Tensor = NoTensorScale;
 
   __device__ static Tensor tensor(const float*) { return {}; }
-  __device__ static uint32_t scale(float amax, const Tensor&) { return mx_scale(amax); }
+  __device__ static uint32_t scale(float amax, const Tensor&) {
+    return kBits == 4 ? mx_scale(amax) : mxfp8_scale(amax);
+  }
   __device__ static float factor(uint8_t scale, const Tensor&) { return mx_encode_factor(scale); }
   __device__ static uint32_t scales(float amax0, float amax1, const Tensor& tensor) {
     return scale(amax0, tensor) | scale(amax1, tensor) << 8;
@@ -96,26 +98,8 @@ struct BlockFormat<kMxfp4> {
 };
 
 template <>
-struct BlockFormat<kMxfp8> {
-  static constexpr int kBlock = 32;
-  static constexpr int kCodeBits = 8;
-  static constexpr bool kHasTensorScale = false;
-  static constexpr bool kChooses = false;
-  using Tensor = NoTensorScale;
-
-  __device__ static Tensor tensor(const float*) { return {}; }
-  __device__ static uint32_t scale(float amax, const Tensor&) { return mxfp8_scale(amax); }
-  __device__ static float factor(uint8_t scale, const Tensor&) { return mx_encode_factor(scale); }
-  __device__ static uint32_t scales(float amax0, float amax1, const Tensor& tensor) {
-    return scale(amax0, tensor) | scale(amax1, tensor) << 8;
-  }
-  __device__ static uint32_t scales(const float (&amax)[4], const Tensor& tensor) {
-    return scales(amax[0], amax[1], tensor) | scales(amax[2], amax[3], tensor) << 16;
-  }
-  // Scales are rounded up: only infinity saturates, with 0xFE. NaN has this scale too.
-  __device__ static uint32_t wild(uint32_t scales) {
-    return ((scales & 0x7f7f7f7fu) + 0x02020202u) & scales;
-  }
-};
+struct BlockFormat<kMxfp4> : MxFormat<4> {};
+template <>
+struct BlockFormat<kMxfp8> : MxFormat<8> {};
 
 }  // namespace nibble

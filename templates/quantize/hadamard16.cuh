@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common/types.cuh"
+#include "hadamard/butterfly.cuh"
 
 namespace nibble {
 
@@ -30,20 +31,11 @@ __device__ float sign_and_scale(float x, int i, uint32_t signs) {
   return __fmul_rn(x, quarter_with_sign<kTransform>(i, signs));
 }
 
-// Butterflies over distances kFirst, 2 kFirst .. kCount / 2.
+// Over distances kFirst, 2 kFirst .. kCount / 2.
 template <int kFirst, int kCount>
-__device__ void butterflies(float (&x)[kCount]) {
+__device__ void butterflies_from(float (&x)[kCount]) {
 #pragma unroll
-  for (int distance = kFirst; distance < kCount; distance *= 2) {
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      if ((i & distance) != 0) continue;
-      const float a = x[i];
-      const float b = x[i + distance];
-      x[i] = __fadd_rn(a, b);
-      x[i + distance] = __fsub_rn(a, b);
-    }
-  }
+  for (int distance = kFirst; distance < kCount; distance *= 2) butterflies(x, distance);
 }
 
 // The transform of kCount values, 16 or the first stages of it. kExact: a quarter of each is exact,
@@ -58,11 +50,11 @@ __device__ void hadamard(float (&x)[kCount], uint32_t signs) {
       x[i + 1] = __fmaf_rn(x[i], quarter, -b);
       x[i] = __fmaf_rn(x[i], quarter, b);
     }
-    butterflies<2>(x);
+    butterflies_from<2>(x);
   } else {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) x[i] = sign_and_scale<kTransform>(x[i], i, signs);
-    butterflies<1>(x);
+    butterflies_from<1>(x);
   }
 }
 

@@ -42,7 +42,7 @@ __device__ void hadamard_group(float (&x)[kCount], const uint32_t (&signs)[4], i
     for (int i = 0; i < kCount; ++i) {
       x[i] = __uint_as_float(__float_as_uint(x[i]) ^ (mine >> i & 1u) << 31);
     }
-    butterflies<1>(x);
+    butterflies_from<1>(x);
   }
 #pragma unroll
   for (int distance = 1; distance < kLanes; distance *= 2) {

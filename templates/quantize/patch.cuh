@@ -8,7 +8,6 @@
 
 #include "common/words.cuh"
 #include "ptx/async.cuh"
-#include "ptx/reduce.cuh"
 #include "quantize/hadamard_group.cuh"
 
 namespace nibble {

@@ -6,7 +6,6 @@
 #include "common/words.cuh"
 #include "params/quantize.h"
 #include "ptx/memory.cuh"
-#include "ptx/reduce.cuh"
 #include "ptx/shuffle.cuh"
 #include "quantize/encode.cuh"
 

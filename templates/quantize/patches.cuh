@@ -284,7 +284,8 @@ struct PatchQuantizer {
   __device__ void word_column(int j, uint32_t (&y)[kRows]) {
     ThePatch::template transform_column<Config::kColumnTransform, Config::kColumnTransformSize>(
         params.signs[1], rows - tile_row, y);
-    uint32_t m = largest_of_column < E::kInHardware || !kMakesCodes > (y);
+    constexpr bool kIgnoreNan = E::kInHardware || !kMakesCodes;
+    uint32_t m = largest_of_column<kIgnoreNan>(y);
     if constexpr (!kMakesCodes) {
       record(1, larger(m));
       return;
