@@ -20,6 +20,7 @@
 #include "runtime/families/amax.h"
 #include "runtime/families/dequantize.h"
 #include "runtime/families/quantize.h"
+#include "runtime/families/quantize_check.h"
 #include "runtime/families/quantize_spec.h"
 #include "runtime/families/tile.h"
 #include "templates/params/quantize.h"
@@ -202,7 +203,7 @@ Status launch_spec(const ContextState& state, const Kernel& kernel, const Device
   }
   const DequantizeRequest request = problem.dequantize(set, layout);
   const Matrix y = with_strides(request.y);
-  const Nvfp4Matrix q = with_strides(request.x, y.columns);
+  const Nvfp4Matrix q = with_strides(request.x, QuantizedFormat::kNvfp4, y.columns);
   const int64_t blocks = (y.columns + kBlockSize - 1) / kBlockSize;
   auto* codes = reinterpret_cast<unsigned char*>(q.codes);
   auto* scales = reinterpret_cast<unsigned char*>(q.scales);
@@ -351,19 +352,9 @@ int run(int argc, char** argv) {
   app.add_option("--best", settings.sweep_best, "Of a sweep, lines of each kernel in the table");
   CLI11_PARSE(app, argc, argv);
 
-  Options options = Options::from_environment();
-  options.device = settings.device;
-  Result<Context> opened = Context::create(options);
-  const Code code = opened.status().code();
-  if (code == Code::kNoDevice || code == Code::kLibraryMissing) {
-    std::printf("SKIPPED: nothing was measured, for there is no %s here\n%s\n",
-                settings.device.c_str(), opened.status().to_string().c_str());
-    return 0;
-  }
-  Context context = require(std::move(opened));
-  const DeviceInfo& device = context.device();
-  report.set_device(device.name, device.driver_version);
-  if (device.emulated) std::printf("EMULATED: these rates say nothing of a GPU\n");
+  std::optional<Context> opened = open_device(settings.device, report);
+  if (!opened) return 0;
+  Context& context = *opened;
   for (const std::string& shape : settings.shapes) {
     for (const std::string& type : settings.types) {
       (settings.sweep ? sweep : measure)(context, settings, parse_shape(shape), parse_type(type),

@@ -11,20 +11,6 @@ namespace nibble {
 
 namespace {
 
-Nvfp4Matrix with_strides(Nvfp4Matrix matrix, QuantizedFormat format, int64_t columns) {
-  const int64_t block = block_size(format);
-  if (matrix.code_row_stride == 0) matrix.code_row_stride = quantized_row_bytes(format, columns);
-  if (matrix.scale_row_stride == 0) matrix.scale_row_stride = (columns + block - 1) / block;
-  return matrix;
-}
-
-CodedShape coded_shape(const QuantizeRequest& request, int64_t rows, int64_t columns,
-                       bool has_amax) {
-  const int64_t block = block_size(request.format);
-  return {rows, quantized_row_bytes(request.format, columns), (columns + block - 1) / block,
-          has_amax && request.format == QuantizedFormat::kNvfp4};
-}
-
 Status refuse(const std::string& message) { return {Code::kInvalidArgument, message}; }
 
 template <class Enum>
@@ -102,6 +88,19 @@ Status check_options(const QuantizeRequest& request) {
 
 }  // namespace
 
+Nvfp4Matrix with_strides(Nvfp4Matrix matrix, QuantizedFormat format, int64_t columns) {
+  const int64_t block = block_size(format);
+  if (matrix.code_row_stride == 0) matrix.code_row_stride = quantized_row_bytes(format, columns);
+  if (matrix.scale_row_stride == 0) matrix.scale_row_stride = (columns + block - 1) / block;
+  return matrix;
+}
+
+CodedShape coded_shape(QuantizedFormat format, int64_t rows, int64_t columns, bool has_amax) {
+  const int64_t block = block_size(format);
+  return {rows, quantized_row_bytes(format, columns), (columns + block - 1) / block,
+          has_amax && format == QuantizedFormat::kNvfp4};
+}
+
 QuantizeRequest with_strides(QuantizeRequest request) {
   request.x = with_strides(request.x);
   request.y = with_strides(request.y, request.format, request.x.columns);
@@ -116,13 +115,14 @@ Status check_quantize(const QuantizeRequest& request, Pointers pointers) {
   NIBBLE_TRY(check_options(request));
   NIBBLE_TRY(check_transforms(request));
   if (makes_rows(request)) {
-    NIBBLE_TRY(
-        check_coded(request.y, coded_shape(request, x.rows, x.columns, true), "y", pointers));
+    NIBBLE_TRY(check_coded(request.y, coded_shape(request.format, x.rows, x.columns, true), "y",
+                           pointers));
   }
   if (makes_transposed(request)) {
     const bool has_amax = has_transposed_amax(request);
-    NIBBLE_TRY(check_coded(request.y_transposed, coded_shape(request, x.columns, x.rows, has_amax),
-                           "y_transposed", pointers));
+    NIBBLE_TRY(check_coded(request.y_transposed,
+                           coded_shape(request.format, x.columns, x.rows, has_amax), "y_transposed",
+                           pointers));
   }
   if (request.copies == Copies::kBoth &&
       request.y_transposed.scale_layout != request.y.scale_layout) {

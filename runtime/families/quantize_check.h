@@ -7,6 +7,10 @@
 
 namespace nibble {
 
+// Of [rows, columns]; where the format has none, `has_amax` makes no difference.
+Nvfp4Matrix with_strides(Nvfp4Matrix matrix, QuantizedFormat format, int64_t columns);
+CodedShape coded_shape(QuantizedFormat format, int64_t rows, int64_t columns, bool has_amax);
+
 QuantizeRequest with_strides(QuantizeRequest request);
 // Strides must be filled in.
 Status check_quantize(const QuantizeRequest& request, Pointers pointers);

@@ -42,8 +42,7 @@ std::array<Constant, kQuantizeConstants> make_constants() {
                                    kFlags,
                                    {},
                                    kStochasticConversion};
-  all[kFormat] = {"kFormat",        "format", "of codes and scales",
-                  Origin::kProblem, kFormats, kFormatNames};
+  all[kFormat] = format_constant();
   all[kCopies] = {"kCopies",        "copies",     "x, its transpose, or both",
                   Origin::kProblem, kCopyChoices, kCopyNames};
   all[kSquareBlocks] = {"kSquareBlocks",  "square", "1: blocks of 16 x 16",
@@ -168,6 +167,10 @@ Scales scales_of(const KernelSpec& spec, int64_t rows, int64_t columns) {
 }
 
 }  // namespace
+
+Constant format_constant() {
+  return {"kFormat", "format", "of codes and scales", Origin::kProblem, kFormats, kFormatNames};
+}
 
 std::span<const Constant> quantize_constants() {
   static const std::array<Constant, kQuantizeConstants> kConstants = make_constants();

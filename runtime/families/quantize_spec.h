@@ -36,7 +36,8 @@ int quantize_dynamic_shared(const KernelSpec& spec);
 // Whether the kernel goes by tiles of 128 x 128, a patch to a thread.
 bool uses_patches(const KernelSpec& spec);
 
-// The value of kFormat: the formats', then NVFP4 scaled four over six.
+// The constant kFormat. Its values: the formats', then NVFP4 scaled four over six.
+Constant format_constant();
 constexpr int kFourOverSix = 3;
 inline int format_value(QuantizedFormat format, BlockScaling scaling) {
   return scaling == BlockScaling::kFourOverSix ? kFourOverSix : static_cast<int>(format);

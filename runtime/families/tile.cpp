@@ -90,14 +90,6 @@ Matrix with_strides(Matrix matrix) {
   return matrix;
 }
 
-Nvfp4Matrix with_strides(Nvfp4Matrix matrix, int64_t columns) {
-  if (matrix.code_row_stride == 0) matrix.code_row_stride = code_row_bytes(columns);
-  if (matrix.scale_row_stride == 0) {
-    matrix.scale_row_stride = (columns + kBlockSize - 1) / kBlockSize;
-  }
-  return matrix;
-}
-
 Status invalid_value(std::string_view name, std::string_view member, int64_t value,
                      const std::string& rule) {
   std::string message(name);
@@ -162,13 +154,6 @@ Status check_coded(const Nvfp4Matrix& matrix, const CodedShape& shape, std::stri
   NIBBLE_TRY(check_pointer(matrix.scales, 1, name, "scales", pointers));
   if (!shape.has_amax) return {};
   return check_pointer(matrix.amax, 4, name, "amax", pointers);
-}
-
-Status check_nvfp4(const Nvfp4Matrix& matrix, int64_t rows, int64_t columns, std::string_view name,
-                   Pointers pointers) {
-  const CodedShape shape{rows, code_row_bytes(columns), (columns + kBlockSize - 1) / kBlockSize,
-                         true};
-  return check_coded(matrix, shape, name, pointers);
 }
 
 int vector_bytes(const Matrix& matrix, const Arch& arch) {

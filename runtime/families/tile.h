@@ -37,7 +37,6 @@ bool tile_legal(const KernelSpec& spec);
 
 // Strides filled in where they are 0.
 Matrix with_strides(Matrix matrix);
-Nvfp4Matrix with_strides(Nvfp4Matrix matrix, int64_t columns);
 
 // Whether pointers may be null: in a plan they may, and count as fully aligned.
 enum class Pointers { kRequired, kOptional };
@@ -50,8 +49,6 @@ struct CodedShape {
   bool has_amax;
 };
 Status check_coded(const Nvfp4Matrix& matrix, const CodedShape& shape, std::string_view name,
-                   Pointers pointers);
-Status check_nvfp4(const Nvfp4Matrix& matrix, int64_t rows, int64_t columns, std::string_view name,
                    Pointers pointers);
 // `member` may be empty: the pointer is then `name` itself.
 Status check_pointer(DevicePointer pointer, int64_t alignment, std::string_view name,
