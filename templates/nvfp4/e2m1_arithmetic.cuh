@@ -6,55 +6,45 @@
 
 namespace nibble {
 
-// 2^23 and more: to add it rounds to an integer, to even as these are even, and leaves that in the
-// low bits. One for each of eight codes: their bits, those of element i times 16^i, sum up to 2^32,
-// so that sums of eight codes need no correction.
-__device__ constexpr float e2m1_base(int i) { return i == 2 ? 8716288.0f : 8388608.0f; }
+// An f16 with only the highest bit of its mantissa, and a multiple of 2^-14 in place of 1, has the
+// magnitudes of E2M1: equal steps to 1, the least normal number, then two steps to each power of
+// two. So a value times 2^-14, cut to f16, has its code in bits 11:9, and in bits 8:0 the fraction
+// of a step that it lies above; to add half a step rounds it.
+__device__ constexpr float e2m1_unit() { return 0x1p-14f; }
 
-// The code of a >= 0, or of a NaN of positive sign, plus the bits of e2m1_base(i). The magnitudes
-// 0 0.5 1 1.5 2 3 4 6 have three spacings:
-//   code = min(rint(2 a), 2 + rint(a), 4 + rint(a / 2), 7), ties to even,
-// as each term is the code on its own range (0..2, 2..4, 4..6) and no less elsewhere. Positive
-// floats order like their bits, and NaN after them. kBelow7: a < 7, which takes an operation less.
-template <bool kBelow7>
-__device__ unsigned e2m1_magnitude(float a, int i) {
-  const float base = e2m1_base(i);
-  const unsigned to_2 = __float_as_uint(a * 2.0f + base);
-  const unsigned to_4 = __float_as_uint(a + (base + 2.0f));
-  // Or 7 - 4 * (3/4 - a / 8): the difference is exact where a > 2, and saturates to 0 where a > 6
-  // or NaN.
-  const unsigned to_6 = __float_as_uint(
-      kBelow7 ? a * 0.5f + (base + 4.0f) : (base + 7.0f) - 4.0f * __saturatef(0.75f - a * 0.125f));
-  const unsigned to_4_or_6 = to_4 < to_6 ? to_4 : to_6;
-  return to_2 < to_4_or_6 ? to_2 : to_4_or_6;
+// Two of the largest magnitude. The smaller of it and a NaN is it, positive.
+__device__ constexpr unsigned e2m1x2_largest() { return 0x0e000e00u; }
+
+// The codes of eight such values less than 7, ties away from zero. Bits 15:0 of halves[0] to
+// halves[3] are elements 0, 4, 1, 5, bits 31:16 elements 2, 6, 3, 7.
+__device__ inline unsigned e2m1x8_of_halves(const unsigned (&halves)[4]) {
+  // Four upper bytes: the sign, 0 0 0, the code, half a step.
+  const unsigned even = __byte_perm(halves[0], halves[1], 0x7531) + 0x01010101u;
+  const unsigned odd = __byte_perm(halves[2], halves[3], 0x7531);
+  const unsigned magnitudes = (even >> 1 & 0x0f0f0f0fu) | ((odd * 8 + 0x08080808u) & 0xf0f0f0f0u);
+  return magnitudes | (even >> 4 & 0x08080808u) | (odd & 0x80808080u);
 }
 
-// The codes of eight such a. Element i in bits 4i+2 : 4i.
-template <bool kBelow7>
-__device__ unsigned e2m1x8_magnitudes(const float (&a)[8]) {
-  unsigned magnitudes = 0;
-  for (int i = 7; i >= 0; --i) magnitudes = magnitudes * 16 + e2m1_magnitude<kBelow7>(a[i], i);
-  return magnitudes;
+// What of v to cut to f16, so that ties go to even: v times 2^-14, or less by one in the last place
+// where v is a tie that goes down. Such v are 1 or 1.25 times a power of two, those that go up 1.5
+// or 1.75 times: so first all above 4/3 times a power grow by one in the last place, as 3 * 2^-26
+// of v is more than half of that, then everything shrinks by one. NaN and -0 stay.
+__device__ inline float e2m1_cut(float v) {
+  return __fmul_rz(__fmaf_rn(v, 0x3p-26f, v), 0x1.fffffep-1f * e2m1_unit());
 }
 
-// Byte i of the result is the byte of x[2 i] that holds its sign, in bit 7.
-__device__ inline unsigned sign_bytes(unsigned x0, unsigned x2, unsigned x4, unsigned x6) {
-  return __byte_perm(__byte_perm(x0, x2, 0x0073), __byte_perm(x4, x6, 0x0073), 0x5410);
-}
-
-// Round to nearest even, saturating; NaN of either sign becomes +6 (code 7), -0 keeps its sign.
-// Element i in bits 4i+3 : 4i.
-__device__ inline unsigned e2m1x8_encode_arithmetic(const float (&x)[8]) {
-  unsigned bits[8];
-  float a[8];
-  for (int i = 0; i < 8; ++i) {
-    const float v = fminf(x[i], 8.0f);  // NaN becomes positive
-    bits[i] = __float_as_uint(v);
-    a[i] = fabsf(v);
+// Whether the product of `factor` and a value of kBits significant bits can be a tie that goes
+// down.
+template <int kBits>
+__device__ bool e2m1_can_tie(float factor) {
+  const float f = __uint_as_float((__float_as_uint(factor) & 0x007fffffu) | 0x3f800000u);
+  bool can = false;
+  for (int i = 0; i < 2; ++i) {
+    const float tie = i == 0 ? 1.0f : 1.25f;  // times a power of two
+    const unsigned nearest = __float_as_uint(__fdividef(tie, f)) + (0x800000u >> kBits);
+    can |= __fmul_rn(__uint_as_float(nearest & ~(0xffffffu >> kBits)), f) == tie;
   }
-  const unsigned even = sign_bytes(bits[0], bits[2], bits[4], bits[6]);
-  const unsigned odd = sign_bytes(bits[1], bits[3], bits[5], bits[7]);
-  return e2m1x8_magnitudes<false>(a) | (even >> 4 & 0x08080808u) | (odd & 0x80808080u);
+  return can;
 }
 
 // Adds signs to the codes of magnitudes, that of element i in bit 4i + 3.

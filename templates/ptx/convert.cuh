@@ -99,6 +99,13 @@ __device__ inline uint32_t cvt_rn_f16x2_f32(float high, float low) {
   return d;
 }
 
+// Towards zero: too large becomes the largest number. sm_80.
+__device__ inline uint32_t cvt_rz_f16x2_f32(float high, float low) {
+  uint32_t d;
+  asm("cvt.rz.f16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(high), "f"(low));
+  return d;
+}
+
 // sm_80.
 __device__ inline uint32_t cvt_rn_bf16x2_f32(float high, float low) {
   uint32_t d;

@@ -21,6 +21,13 @@ __device__ inline uint32_t max_bf16x2(uint32_t a, uint32_t b) {
   return d;
 }
 
+// |d| = min(|a|, |b|), its sign that of a times that of b. A NaN loses against a number. sm_86.
+__device__ inline uint32_t min_xorsign_abs_f16x2(uint32_t a, uint32_t b) {
+  uint32_t d;
+  asm("min.xorsign.abs.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+  return d;
+}
+
 // |d| = max(|a|, |b|), its sign that of a times that of b. A NaN loses against a number. sm_86.
 __device__ inline uint32_t max_xorsign_abs_f16x2(uint32_t a, uint32_t b) {
   uint32_t d;

@@ -13,29 +13,54 @@ namespace nibble {
 
 template <class Config>
 struct Encoder {
+  using Format = BlockFormat<Config::kFormat>;
   static constexpr bool kStochastic = Config::kStochastic != 0;
-  static constexpr bool kIsE2m1 = BlockFormat<Config::kFormat>::kCodeBits == 4;
+  static constexpr bool kIsE2m1 = Format::kCodeBits == 4;
   static constexpr int kWords = kIsE2m1 ? 1 : 2;  // of eight codes
-  // Whether codes come with their signs, and NaN needs no care.
-  static constexpr bool kInHardware =
-      !kIsE2m1 ||
-      (kStochastic ? Config::kHasStochasticConversion != 0 : Config::kHasE2m1Conversion != 0);
+  static constexpr bool kByArithmetic =
+      kIsE2m1 &&
+      (kStochastic ? Config::kHasStochasticConversion == 0 : Config::kHasE2m1Conversion == 0);
+  // Whether encode() takes signs apart, and NaN must be positive.
+  static constexpr bool kSignsApart = kByArithmetic && kStochastic;
 
-  // Whether encode() has a faster way for blocks without NaN that do not saturate.
-  static constexpr bool kHasTame = !kInHardware && !kStochastic;
+  // Whether there is a faster way for blocks that are tame: all is less than 7 when scaled, none
+  // is NaN or a tie that goes down.
+  static constexpr bool kHasTame =
+      kByArithmetic && !kStochastic && Format::kHasTensorScale && Config::kElementType != kF32;
+
+  // The factor of a block of scale `scale`, marked: if > 0 the block is tame, unless it has a NaN,
+  // and the factor times e2m1_unit() is meant; else -factor is. A normal scale, 0x08 to 0x7D, is no
+  // more than 1/16 below amax / 6, so that 6.375 is the most.
+  __device__ static float marked(float factor, uint32_t scale) {
+    constexpr int kBits = Config::kElementType == kBf16 ? 8 : 11;
+    const bool tame =
+        scale >= 0x08 && scale <= 0x7d && factor >= 0x1p-112f && !e2m1_can_tie<kBits>(factor);
+    return tame ? __fmul_rn(factor, e2m1_unit()) : -factor;
+  }
+  __device__ static float unmarked(float factor) {
+    if constexpr (!kHasTame) return factor;
+    return factor > 0.0f ? __fmul_rn(factor, 1.0f / e2m1_unit()) : -factor;
+  }
 
   // The codes of RN(x factor): element i in bits 4i + 3 : 4i, or byte i. random: 32 bits for each
-  // four elements. signs: unless kInHardware, that of element i in bit 4i + 3, positive of NaN,
-  // other bits any.
-  // kTame: all products are less than 7.
+  // four elements. signs: where kSignsApart, that of element i in bit 4i + 3, positive of NaN,
+  // other bits any. kTame: of a tame block; the factor is what marked() says.
   template <bool kTame>
   __device__ static void encode(const float (&elements)[8], float factor, uint32_t signs,
                                 uint32_t random0, uint32_t random1, uint32_t (&words)[kWords]) {
     float x[8];
 #pragma unroll
-    for (int i = 0; i < 8; ++i) x[i] = kInHardware ? elements[i] : fabsf(elements[i]);
+    for (int i = 0; i < 8; ++i) x[i] = kSignsApart ? fabsf(elements[i]) : elements[i];
 #pragma unroll
     for (int i = 0; i < 8; i += 2) ptx::mul_rn_f32x2(x[i], x[i + 1], factor);
+    encode_scaled<kTame>(x, signs, random0, random1, words);
+  }
+
+  // The same of x that are scaled.
+  template <bool kTame>
+  __device__ static void encode_scaled(const float (&x)[8], uint32_t signs, uint32_t random0,
+                                       uint32_t random1, uint32_t (&words)[kWords]) {
+    static_assert(!kTame || kHasTame);
     if constexpr (!kIsE2m1 && kStochastic) {
       words[0] = stochastic_e4m3x4(x, random0);
       words[1] = stochastic_e4m3x4(x + 4, random1);
@@ -46,16 +71,16 @@ struct Encoder {
         const uint32_t high = ptx::cvt_rn_satfinite_e4m3x2_f32(x[4 * i + 3], x[4 * i + 2]);
         words[i] = low | high << 16;
       }
-    } else if constexpr (kStochastic && kInHardware) {
+    } else if constexpr (kStochastic && !kByArithmetic) {
       const uint32_t low = ptx::cvt_rs_satfinite_e2m1x4_f32(x, random0);
       const uint32_t high = ptx::cvt_rs_satfinite_e2m1x4_f32(x + 4, random1);
       words[0] = low | high << 16;
     } else if constexpr (kStochastic) {
       words[0] = e2m1x8_with_signs(e2m1x8_magnitudes_stochastic(x, random0, random1), signs);
-    } else if constexpr (kInHardware) {
-      words[0] = ptx::cvt_rn_satfinite_e2m1x2_f32(x);
+    } else if constexpr (kByArithmetic) {
+      words[0] = e2m1x8_encode_by_halves<kTame>(x);
     } else {
-      words[0] = e2m1x8_with_signs(e2m1x8_magnitudes<kTame>(x), signs);
+      words[0] = ptx::cvt_rn_satfinite_e2m1x2_f32(x);
     }
   }
 

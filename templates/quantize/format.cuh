@@ -46,12 +46,6 @@ struct BlockFormat<kNvfp4> {
     for (int i = 0; i < 4; ++i) scaled[i] = __fmul_rn(amax[i], tensor.block_step);
     return ptx::cvt_rn_satfinite_e4m3x4_f32(scaled);
   }
-  // Bit 7 of byte i is set where an element of the block of scale i is NaN, or may be 7 or more
-  // when scaled. A normal scale, 0x08 to 0x7D, is no more than 1/16 below amax / 6, so that 6.375
-  // is the most. A bit may be set for another block's sake.
-  __device__ static uint32_t wild(uint32_t scales) {
-    return (scales + 0x02020202u) | (scales - 0x08080808u);
-  }
 };
 
 template <>
@@ -60,7 +54,6 @@ struct BlockFormat<kFourOverSix> : BlockFormat<kNvfp4> {
   using Tensor = FourOverSixScale;
   using Choice = FourOverSixChoice;
 
-  // Scales are those that map to 6: the larger one is no less tame.
   __device__ static Tensor tensor(const float* amax) { return four_over_six_scale(*amax); }
   __device__ static uint32_t scale(float amax, const Tensor& tensor) {
     return four_over_six_scales(amax, tensor) & 0xffu;
@@ -90,10 +83,6 @@ struct MxFormat {
   }
   __device__ static uint32_t scales(const float (&amax)[4], const Tensor& tensor) {
     return scales(amax[0], amax[1], tensor) | scales(amax[2], amax[3], tensor) << 16;
-  }
-  // Scales are rounded up: only infinity saturates, with 0xFE. NaN has this scale too.
-  __device__ static uint32_t wild(uint32_t scales) {
-    return ((scales & 0x7f7f7f7fu) + 0x02020202u) & scales;
   }
 };
 

@@ -23,7 +23,7 @@ struct PatchBlocks {
   static constexpr int kColumns = Rows::kColumns;
   static constexpr int kLanes = Rows::kLanes;
   static constexpr bool kHasColumns = Quantizer::kColumnsGoWithRows;
-  static_assert(!kHasColumns || (!W::kIs32Bit && E::kHasTame), "codes of columns by arithmetic");
+  static_assert(!kHasColumns || !W::kIs32Bit);
 
   // Each of the lanes that share blocks of rows finds the scales of as many rows as the others: of
   // rows kOwn * lane and on.
@@ -35,8 +35,6 @@ struct PatchBlocks {
   static constexpr bool kByColumns = Quantizer::kRowsGoWithColumns;
 
   Quantizer& of;
-  // Of four rows in one word: of the first as in a row's codes, of each next a bit lower.
-  uint32_t row_signs[kRows / 4];
   uint32_t row_scales[kOwn / 4];  // four in a word
   uint32_t column_scales[2];
   float row_factor[kOwn];
@@ -46,29 +44,29 @@ struct PatchBlocks {
   __device__ explicit PatchBlocks(Quantizer& quantizer) : of(quantizer) {}
 
   __device__ void quantize() {
-    bool tame = find_scales<E::kInHardware>();
-    if constexpr (!E::kInHardware) {
+    bool tame = !find_scales<Quantizer::kIgnoreNan>();
+    tame = store_scales() && tame;
+    if constexpr (!Quantizer::kIgnoreNan) {
       tame = !ptx::vote_sync_any(!tame || of.present_rows() < kRows);
       if (!tame) {
-        make_nan_positive();
+        if constexpr (E::kSignsApart) make_nan_positive();
         find_scales<true>();
+        store_scales();
       }
     }
-    store_scales();
     if (E::kHasTame && tame) {
-      encode<true>();
+      encode<E::kHasTame>();
     } else {
       encode<false>();
     }
   }
 
  private:
-  // Whether all blocks are tame.
+  // Whether there is a NaN that no mark of a factor tells of.
   template <bool kIgnoreNan>
   __device__ bool find_scales() {
     uint32_t across[kRows / W::kPerWord];
     uint32_t down[4] = {};
-    uint32_t two[2] = {};  // signs of two rows
 #pragma unroll
     for (int r = 0; r < kRows; r += 2) {
       uint32_t y[2][4];
@@ -78,10 +76,6 @@ struct PatchBlocks {
       Rows::template largest_of_rows<kIgnoreNan>(y, m);
 #pragma unroll
       for (int i = 0; i < 2 / W::kPerWord; ++i) across[r / W::kPerWord + i] = m[i];
-      if constexpr (kByColumns) {  // the four bits of a sign are alike
-        two[r % 4 / 2] = ptx::lop3_b32<0xe4>(W::signs(y[0]), W::signs(y[1]), 0xaaaaaaaau);
-        row_signs[r / 4] = ptx::lop3_b32<0xe4>(two[0], two[1], 0xccccccccu);
-      }
       if constexpr (kHasColumns) {
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
@@ -91,21 +85,23 @@ struct PatchBlocks {
       }
     }
     Rows::template share_maxima<kIgnoreNan>(across);
-    uint32_t wild = 0;
+    bool nan = false;
+    if constexpr (!kIgnoreNan && !E::kHasTame) {
+#pragma unroll
+      for (int i = 0; i < kOwn / W::kPerWord; ++i) nan = nan || W::has_nan(across[i]);
+    }
     row_amax = column_amax = 0.0f;
 #pragma unroll
     for (int i = 0; i < kOwn; i += 4) {
       row_scales[i / 4] = four_scales(&across[i / W::kPerWord], row_amax);
-      wild |= Format::wild(row_scales[i / 4]);
     }
     if constexpr (kHasColumns) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         column_scales[half] = four_scales(&down[2 * half], column_amax);
-        wild |= Format::wild(column_scales[half]);
       }
     }
-    return (wild & 0x80808080u) == 0;
+    return nan;
   }
 
   // Of blocks of the largest magnitudes m.
@@ -128,16 +124,20 @@ struct PatchBlocks {
     }
   }
 
-  __device__ void store_scales() {
+  // Finds the factors too. Whether their marks let all blocks be tame: NaN, where it wins, gives a
+  // scale of NaN.
+  __device__ bool store_scales() {
     of.record(0, row_amax);
     const int first = of.tile_row + static_cast<int>(threadIdx.x) % kLanes * kOwn;
     unsigned char* to =
         of.shared.scales[0] + Tile::scale_at(first, of.tile_column / Format::kBlock);
+    uint32_t signs = 0;
 #pragma unroll
     for (int i = 0; i < kOwn; ++i) {
       const uint32_t scale = row_scales[i / 4] >> (8 * (i % 4)) & 0xffu;
       to[i * Tile::kScaleRow] = static_cast<uint8_t>(scale);
       row_factor[i] = of.factor(0, scale);
+      signs |= __float_as_uint(row_factor[i]);
     }
     if constexpr (kHasColumns) {
       of.record(1, column_amax);
@@ -147,13 +147,21 @@ struct PatchBlocks {
         const uint32_t scale = column_scales[c / 4] >> (8 * (c % 4)) & 0xffu;
         to[c * Tile::kScaleRow] = static_cast<uint8_t>(scale);
         column_factor[c] = of.factor(0, scale);
+        signs |= __float_as_uint(column_factor[c]);
       }
     }
+    return signs >> 31 == 0;
   }
 
   // kTame: the blocks are, and all rows exist.
   template <bool kTame>
   __device__ void encode() {
+    if constexpr (!kTame) {
+#pragma unroll
+      for (float& f : row_factor) f = E::unmarked(f);
+#pragma unroll
+      for (float& f : column_factor) f = kHasColumns ? E::unmarked(f) : f;
+    }
     if constexpr (kByColumns) {
       encode_by_columns<kTame>();
       return;
@@ -189,13 +197,18 @@ struct PatchBlocks {
       uint32_t y[kRows];
       of.patch.column(j, y);
 #pragma unroll
-      for (int r = 0; r < kRows; ++r) {
-        unsigned code[2];
+      for (int first = 0; first < kRows; first += 4) {
+        float x[8];
 #pragma unroll
-        for (int h = 0; h < 2; ++h) {
-          code[h] = e2m1_magnitude<kTame>(__fmul_rn(fabsf(W::value(y[r], h)), factor[r]), 0);
+        for (int k = 0; k < 8; ++k) {
+          x[k] = __fmul_rn(W::value(y[first + k / 2], k % 2), factor[first + k / 2]);
         }
-        words[r] = __funnelshift_r(words[r], code[1] * 16 + code[0], 8);
+        uint32_t four[E::kWords];
+        E::template encode_scaled<kTame>(x, 0, 0, 0, four);
+#pragma unroll
+        for (int k = 0; k < 4; ++k) {
+          words[first + k] = __byte_perm(words[first + k], four[0], 0x0321 + (4 + k) * 0x1000);
+        }
       }
       of.word_column(j, y);
     }
@@ -204,8 +217,8 @@ struct PatchBlocks {
     const int left = of.present_rows();
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
-      const uint32_t row = __funnelshift_l(words[r], words[r], 8 * Quantizer::word_of_pass(0));
-      const uint32_t code[2][E::kWords] = {{e2m1x8_with_signs(row, row_signs[r / 4] << (r % 4))}};
+      const uint32_t code[2][E::kWords] = {
+          {__funnelshift_l(words[r], words[r], 8 * Quantizer::word_of_pass(0))}};
       if (kTame || r < left) Rows::store_row(0, code, codes);
       codes += copy.code_row_stride;
     }
@@ -215,18 +228,19 @@ struct PatchBlocks {
   template <bool kTame>
   __device__ void some_rows(int lane, int first, unsigned char* codes) {
     const int64_t stride = of.params.copies[0].code_row_stride;
-    codes += (kStep - 1) * stride;
     const int left = of.present_rows() - first;
-    uint32_t magnitudes[8] = {};  // of columns
-    uint32_t signs[2][4];
+    // Pairs of rows: neighbours, or two apart, as e2m1x8_of_halves() has them.
+    constexpr int kApart = kHasColumns ? 2 : 1;
+    uint32_t halves[8][kStep / 2];  // of each column and two rows
 #pragma unroll
-    for (int i = kStep - 2; i >= 0; i -= 2) {
+    for (int pair = 0; pair < kStep / 2; ++pair) {
+      const int i = pair / kApart * 2 * kApart + pair % kApart;
       const int r = first + i;
       uint32_t y[2][4];
       of.patch.row(r, y[0]);
-      of.patch.row(r + 1, y[1]);
+      of.patch.row(r + kApart, y[1]);
       const float f[2] = {Rows::of_lane(row_factor[i], lane),
-                          Rows::of_lane(row_factor[i + 1], lane)};
+                          Rows::of_lane(row_factor[i + kApart], lane)};
       uint32_t random[2][2] = {};
       if constexpr (E::kStochastic) {
         Rows::random_of_rows(of.params, of.row + of.tile_row + r, (of.column + of.tile_column) / 16,
@@ -235,45 +249,25 @@ struct PatchBlocks {
       uint32_t words[2][E::kWords];
       Rows::template encode_rows<kTame>(y, f, random, words);
 #pragma unroll
-      for (int k = 1; k >= 0; --k) {
-        if (kTame || i + k < left) Rows::store_row(k, words, codes);
-        codes -= stride;
+      for (int k = 0; k < 2; ++k) {
+        const int row = i + k * kApart;
+        if (kTame || row < left) Rows::store_row(k, words, codes + row * stride);
       }
       if constexpr (kHasColumns) {
-        add_columns<kTame>(y, i, magnitudes);
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          signs[half][i / 2] = W::merge_signs(W::sign_bytes(y[0][2 * half], y[0][2 * half + 1]),
-                                              W::sign_bytes(y[1][2 * half], y[1][2 * half + 1]));
+        for (int c = 0; c < 8; ++c) {
+          float x[2];
+#pragma unroll
+          for (int k = 0; k < 2; ++k) {
+            x[k] = __fmul_rn(W::value(y[k][c / 2], c % 2), column_factor[c]);
+          }
+          halves[c][pair % 2 * 2 + pair / 2] = e2m1x2_cut_to_halves<kTame>(x[0], x[1]);
         }
       }
     }
-    if constexpr (kHasColumns) store_columns(first / 8, magnitudes, signs);
-  }
-
-  // Rows i and i + 1 of eight, the later ones first.
-  template <bool kTame>
-  __device__ void add_columns(const uint32_t (&y)[2][4], int i, uint32_t (&magnitudes)[8]) const {
+    if constexpr (kHasColumns) {  // word first / 8 of the codes of each column
 #pragma unroll
-    for (int c = 0; c < 8; ++c) {
-#pragma unroll
-      for (int k = 1; k >= 0; --k) {
-        const float a = __fmul_rn(fabsf(W::value(y[k][c / 2], c % 2)), column_factor[c]);
-        magnitudes[c] = magnitudes[c] * 16 + e2m1_magnitude<kTame>(a, i + k);
-      }
-    }
-  }
-
-  // Word `at` of the codes of each column.
-  __device__ void store_columns(int at, const uint32_t (&magnitudes)[8], uint32_t (&signs)[2][4]) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      transpose_bytes(signs[half]);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int c = 4 * half + (i % 2 * 2 + i / 2);  // as sign_bytes() orders them
-        of.column_codes(c, at) = e2m1x8_with_signs(magnitudes[c], signs[half][i]);
-      }
+      for (int c = 0; c < 8; ++c) of.column_codes(c, first / 8) = e2m1x8_of_halves(halves[c]);
     }
   }
 };

@@ -29,6 +29,9 @@ struct PatchSquare {
                 "kSquareBlocks: NVFP4; a transform for one copy alone");
 
   Quantizer& of;
+  bool has_nan = false;
+
+  __device__ explicit PatchSquare(Quantizer& quantizer) : of(quantizer) {}
 
   __device__ void quantize() {
     of.patch.template transform<Config>(of.params.signs, of.rows - of.tile_row);
@@ -38,11 +41,21 @@ struct PatchSquare {
     const uint32_t scale = scale_of(amax);
     const float f = of.factor(0, scale);
     store_scales(scale);
+    if (E::kHasTame && !has_nan && f > 0.0f) {
+      encode<E::kHasTame>(f);
+    } else {
+      encode<false>(E::unmarked(f));
+    }
+  }
+
+ private:
+  template <bool kTame>
+  __device__ void encode(float f) {
     uint32_t words[W::kPerWord][8];
 #pragma unroll
     for (int half = 0; half < W::kPerWord; ++half) {
 #pragma unroll
-      for (int i = 0; i < 8; ++i) words[half][i] = codes_of(8 * half + i, f);
+      for (int i = 0; i < 8; ++i) words[half][i] = codes_of<kTame>(8 * half + i, f);
       if constexpr (kHasRows) store_rows(8 * half, words[half]);
       transpose_codes(words[half]);
     }
@@ -55,7 +68,6 @@ struct PatchSquare {
     }
   }
 
- private:
   __device__ uint32_t scale_of(float amax) const {
     if constexpr (!Format::kChooses) {
       return Format::scale(amax, of.tensor[0]);
@@ -77,16 +89,16 @@ struct PatchSquare {
 
   __device__ float amax_of() {
     uint32_t m = 0;
-    bool nan = false;
+    constexpr bool kIgnoreNan = !E::kSignsApart && !E::kHasTame;
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       uint32_t y[4];
       of.patch.row(r, y);
 #pragma unroll
-      for (const uint32_t word : y) m = Rows::template largest<E::kInHardware>(m, word);
+      for (const uint32_t word : y) m = Rows::template largest<kIgnoreNan>(m, word);
     }
-    if constexpr (!E::kInHardware) nan = W::has_nan(m);
-    if (nan) {
+    if constexpr (!kIgnoreNan) has_nan = W::has_nan(m);
+    if (has_nan) {
       m = 0;
 #pragma unroll 1
       for (int r = 0; r < kRows; ++r) {
@@ -94,10 +106,12 @@ struct PatchSquare {
         of.patch.row(r, y);
 #pragma unroll
         for (uint32_t& word : y) {
-          word = W::positive_nan(word);
+          if constexpr (E::kSignsApart) word = W::positive_nan(word);
           m = W::max_abs(m, word);
         }
-        of.patch.mine[r * Quantizer::ThePatch::kPitch] = make_uint4(y[0], y[1], y[2], y[3]);
+        if constexpr (E::kSignsApart) {
+          of.patch.mine[r * Quantizer::ThePatch::kPitch] = make_uint4(y[0], y[1], y[2], y[3]);
+        }
       }
     }
 #pragma unroll
@@ -108,6 +122,7 @@ struct PatchSquare {
   }
 
   // Eight codes: of row r, or four of row r and four of row r + 8.
+  template <bool kTame>
   __device__ uint32_t codes_of(int r, float f) const {
     uint32_t w[8 / W::kPerWord];
 #pragma unroll
@@ -125,7 +140,8 @@ struct PatchSquare {
     uint32_t random[2] = {};
     if constexpr (E::kStochastic) random_of(r, random);
     uint32_t words[E::kWords];
-    E::template encode<false>(x, f, E::kInHardware ? 0 : W::signs(w), random[0], random[1], words);
+    const uint32_t signs = E::kSignsApart ? W::signs(w) : 0;
+    E::template encode<kTame>(x, f, signs, random[0], random[1], words);
     return words[0];
   }
 

@@ -40,6 +40,8 @@ struct PatchQuantizer {
   static constexpr bool kSquare = Config::kSquareBlocks != 0;
   static constexpr bool kMakesCodes = Config::kMakesCodes != 0;
   static constexpr bool kRecords = Config::kRecordsAmax != 0;
+  // Of the first maxima. Otherwise one tells of NaN, and is found again without them.
+  static constexpr bool kIgnoreNan = (!E::kSignsApart && !E::kHasTame) || !kMakesCodes;
   using ThePatch = Patch<Config::kElementType, kRows>;
   static_assert(Config::kThreads == kAcross * (kPatchTile / kRows),
                 "kThreads: a thread for each patch of a tile of 128 x 128");
@@ -50,18 +52,20 @@ struct PatchQuantizer {
   // How rows go that nothing transforms, and whether columns go with them.
   static constexpr bool kHasPlainRows =
       kHasRows && kMakesCodes && !Format::kChooses && Config::kRowTransform == kNoTransform;
+  static constexpr bool kHasNearest = E::kByArithmetic && !E::kStochastic;
   static constexpr bool kColumnsGoWithRows =
-      kHasPlainRows && kHasColumns && !kHasTransform && !W::kIs32Bit && E::kHasTame;
+      kHasPlainRows && kHasColumns && !kHasTransform && !W::kIs32Bit && kHasNearest;
   // The same with transformed columns: then the rows go with the columns.
   static constexpr bool kRowsGoWithColumns =
-      kHasPlainRows && kHasColumns && kHasTransform && !W::kIs32Bit && E::kHasTame && kRows == 16;
+      kHasPlainRows && kHasColumns && kHasTransform && E::kHasTame;
   static constexpr int kTensors = kHasRows && kHasColumns && kHasTransform ? 2 : 1;
   static constexpr int kColumnTensor = kTensors - 1;
 
   struct Shared {
     uint4 patches[kPatchTile * ThePatch::kPitch];
     unsigned char scales[2][Tile::kScaleBytes];
-    float factor[kTensors][128];  // by the byte of the scale
+    float factor[kTensors]
+                [128];  // by the byte of the scale; marked where the encoder has tame blocks
     typename Format::Tensor tensor[kTensors];
   };
 
@@ -96,8 +100,9 @@ struct PatchQuantizer {
     tensor[0] = Format::tensor(params.copies[is_first ? 0 : 1].amax);
     if constexpr (Format::kHasTensorScale) {
 #pragma unroll
-      for (uint32_t scale = threadIdx.x % kThreads; scale < 127; scale += kThreads) {
-        shared.factor[mine][scale] = Format::factor(static_cast<uint8_t>(scale), tensor[0]);
+      for (uint32_t scale = threadIdx.x % kThreads; scale < 128; scale += kThreads) {
+        const float f = Format::factor(static_cast<uint8_t>(scale), tensor[0]);
+        shared.factor[mine][scale] = E::kHasTame ? E::marked(f, scale) : f;
       }
     }
     if constexpr (kTensors == 2) shared.tensor[mine] = tensor[0];
@@ -130,7 +135,7 @@ struct PatchQuantizer {
   __device__ void tile() {
     ptx::cp_async_wait_all();
     if constexpr (kSquare && kMakesCodes) {
-      PatchSquare<Config, PatchQuantizer>{*this}.quantize();
+      PatchSquare<Config, PatchQuantizer>(*this).quantize();
     } else {
       if constexpr (kHasPlainRows) {
         PatchBlocks<Config, PatchQuantizer>(*this).quantize();
@@ -239,27 +244,28 @@ struct PatchQuantizer {
                                                                            y[i]);
     }
     float amax[2];
-    Rows::template amax_of_rows<E::kInHardware || !kMakesCodes>(y, amax);
+    Rows::template amax_of_rows<kIgnoreNan>(y, amax);
     if constexpr (!kMakesCodes) {
       record(0, fmaxf(amax[0], amax[1]));
       return;
     }
-    uint32_t both = Format::scales(amax[0], amax[1], tensor[0]);
     bool tame = true;
-    if constexpr (!E::kInHardware) {
-      if (ptx::vote_sync_any((Format::wild(both) & 0x8080u) != 0)) {
+    if constexpr (!kIgnoreNan) {
+      if (ptx::vote_sync_any(isnan(amax[0]) || isnan(amax[1]))) {
         tame = false;
+        if constexpr (E::kSignsApart) {
 #pragma unroll
-        for (uint32_t(&row)[4] : y) {
+          for (uint32_t(&row)[4] : y) {
 #pragma unroll
-          for (uint32_t& word : row) word = W::positive_nan(word);
+            for (uint32_t& word : row) word = W::positive_nan(word);
+          }
         }
         Rows::template amax_of_rows<true>(y, amax);
-        both = Format::scales(amax[0], amax[1], tensor[0]);
       }
     }
+    uint32_t both = Format::scales(amax[0], amax[1], tensor[0]);
     Rows::choose_scales(y, amax, tensor[0], both);
-    const float f[2] = {factor(0, both & 0xffu), factor(0, both >> 8)};
+    float f[2] = {factor(0, both & 0xffu), factor(0, both >> 8)};
     record(0, fmaxf(amax[0], amax[1]));
     if (threadIdx.x % kLanes < 2) {
       *scales = static_cast<uint8_t>(threadIdx.x % 2 == 0 ? both & 0xffu : both >> 8);
@@ -269,9 +275,11 @@ struct PatchQuantizer {
       Rows::random_of_rows(params, row + tile_row + r, (column + tile_column) / 16, random);
     }
     uint32_t words[2][E::kWords];
-    if (E::kHasTame && tame) {
-      Rows::template encode_rows<true>(y, f, random, words);
+    if (E::kHasTame && tame && f[0] > 0.0f && f[1] > 0.0f) {
+      Rows::template encode_rows<E::kHasTame>(y, f, random, words);
     } else {
+#pragma unroll
+      for (float& some : f) some = E::unmarked(some);
       Rows::template encode_rows<false>(y, f, random, words);
     }
     Rows::store_rows(rows, words, codes, stride);
@@ -280,100 +288,99 @@ struct PatchQuantizer {
   // The word columns of a patch, pass by pass. Lanes of the same banks begin with different ones.
   __device__ static int word_of_pass(int i) { return static_cast<int>((i + threadIdx.x / 8) % 4); }
 
-  // The blocks of the transpose in word column j, which is y.
-  __device__ void word_column(int j, uint32_t (&y)[kRows]) {
-    ThePatch::template transform_column<Config::kColumnTransform, Config::kColumnTransformSize>(
-        params.signs[1], rows - tile_row, y);
-    constexpr bool kIgnoreNan = E::kInHardware || !kMakesCodes;
-    uint32_t m = largest_of_column<kIgnoreNan>(y);
-    if constexpr (!kMakesCodes) {
-      record(1, larger(m));
-      return;
-    }
-    uint32_t both = scales_of(m);
-    bool tame = true;
-    if constexpr (!E::kInHardware) {
-      tame = (Format::wild(both) & 0x8080u) == 0;
-      if (!tame) {
-#pragma unroll
-        for (uint32_t& word : y) word = W::positive_nan(word);
-        m = largest_of_column<true>(y);
-        both = scales_of(m);
-      }
-    }
-    choose_scales(y, m, both);
-    const float f[2] = {factor(kColumnTensor, both & 0xffu), factor(kColumnTensor, both >> 8)};
-    record(1, larger(m));
-    const int c = j * W::kPerWord;
-    unsigned char* scales =
-        shared.scales[1] + Tile::scale_at(tile_column + c, tile_row / Format::kBlock);
+  static constexpr int kColumnWords = kRows / W::kPerWord;
+
+  // The blocks of the transpose in word column j, which is y. One by one: both would take more
+  // registers than there are.
+  __device__ void word_column(int j, const uint32_t (&y)[kRows]) {
 #pragma unroll
     for (int h = 0; h < W::kPerWord; ++h) {
-      scales[h * Tile::kScaleRow] = static_cast<uint8_t>(h == 0 ? both & 0xffu : both >> 8);
-      if (E::kHasTame && tame) {
-        store_column<true>(c, h, y, f[h]);
-      } else {
-        store_column<false>(c, h, y, f[h]);
-      }
+      uint32_t column[kColumnWords];
+      ThePatch::template column_of<Config::kColumnTransform, Config::kColumnTransformSize>(
+          y, h, params.signs[1], rows - tile_row, column);
+      quantize_column(j * W::kPerWord + h, column);
     }
   }
 
-  template <bool kIgnoreNan>
-  __device__ static uint32_t largest_of_column(const uint32_t (&y)[kRows]) {
+  // Column c, or what the transform made of it.
+  __device__ void quantize_column(int c, uint32_t (&y)[kColumnWords]) {
+    float amax = amax_of_column<kIgnoreNan>(y);
+    if constexpr (!kMakesCodes) {
+      record(1, amax);
+      return;
+    }
+    bool tame = true;
+    if constexpr (!kIgnoreNan) {
+      tame = !isnan(amax);
+      if (!tame) {
+        if constexpr (E::kSignsApart) {
+#pragma unroll
+          for (uint32_t& word : y) word = W::positive_nan(word);
+        }
+        amax = amax_of_column<true>(y);
+      }
+    }
+    record(1, amax);
+    const uint32_t scale = scale_of_column(y, amax);
+    const float f = factor(kColumnTensor, scale);
+    shared.scales[1][Tile::scale_at(tile_column + c, tile_row / Format::kBlock)] =
+        static_cast<uint8_t>(scale);
+    if (E::kHasTame && tame && f > 0.0f) {
+      store_column<E::kHasTame>(c, y, f);
+    } else {
+      store_column<false>(c, y, E::unmarked(f));
+    }
+  }
+
+  // NaN, where it is not ignored, is the largest.
+  template <bool kIgnore>
+  __device__ static float amax_of_column(const uint32_t (&y)[kColumnWords]) {
     uint32_t m[4];
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      const uint32_t before = r >= 4 ? m[r % 4] : 0;
-      m[r % 4] = r >= 4 || kIgnoreNan ? Rows::template largest<kIgnoreNan>(before, y[r]) : y[r];
+    for (int i = 0; i < kColumnWords; ++i) {
+      const uint32_t before = i >= 4 ? m[i % 4] : 0;
+      m[i % 4] = i >= 4 || kIgnore ? Rows::template largest<kIgnore>(before, y[i]) : y[i];
     }
-    return Rows::template largest<kIgnoreNan>(Rows::template largest<kIgnoreNan>(m[0], m[1]),
-                                              Rows::template largest<kIgnoreNan>(m[2], m[3]));
+    m[0] = Rows::template largest<kIgnore>(Rows::template largest<kIgnore>(m[0], m[1]),
+                                           Rows::template largest<kIgnore>(m[2], m[3]));
+    if constexpr (!W::kIs32Bit) m[0] = Rows::template largest<kIgnore>(m[0], m[0] >> 16);
+    return fabsf(W::value(m[0], 0));
   }
 
-  // Of the columns whose largest elements share a word.
-  __device__ uint32_t scales_of(uint32_t m) const {
-    return Format::scales(fabsf(W::value(m, 0)), fabsf(W::value(m, W::kPerWord - 1)),
-                          tensor[kColumnTensor]);
-  }
-
-  // By the errors of their elements, where the format chooses so.
-  __device__ void choose_scales(const uint32_t (&y)[kRows], uint32_t m, uint32_t& both) const {
-    if constexpr (Format::kChooses) {
-      both = 0;
+  // By the errors of the elements, where the format chooses so.
+  __device__ uint32_t scale_of_column(const uint32_t (&y)[kColumnWords], float amax) const {
+    if constexpr (!Format::kChooses) {
+      return Format::scale(amax, tensor[kColumnTensor]);
+    } else {
+      typename Format::Choice choice(amax, tensor[kColumnTensor]);
 #pragma unroll
-      for (int h = 0; h < W::kPerWord; ++h) {
-        typename Format::Choice choice(fabsf(W::value(m, h)), tensor[kColumnTensor]);
-#pragma unroll
-        for (int r = 0; r < kRows; ++r) choice.add(W::value(y[r], h));
-        both |= choice.scale() << (8 * h);
-      }
+      for (int r = 0; r < kRows; ++r) choice.add(W::value(y[r / W::kPerWord], r % W::kPerWord));
+      return choice.scale();
     }
   }
 
-  // Column c + h, of value h of each word.
   template <bool kTame>
-  __device__ void store_column(int c, int h, const uint32_t (&y)[kRows], float f) {
+  __device__ void store_column(int c, const uint32_t (&y)[kColumnWords], float f) {
     constexpr int kWordsPerSixteen = 2 * E::kWords;
+    constexpr int kWordsOfEight = 8 / W::kPerWord;
 #pragma unroll
     for (int first = 0; first < kRows; first += 16) {
       uint32_t random[4] = {};
       if constexpr (E::kStochastic) {
-        dither_words(params.keys, 1, column + tile_column + c + h, (row + tile_row + first) / 16,
+        dither_words(params.keys, 1, column + tile_column + c, (row + tile_row + first) / 16,
                      random);
       }
       uint32_t words[kWordsPerSixteen];
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
+        uint32_t w[kWordsOfEight];
         float x[8];
 #pragma unroll
-        for (int i = 0; i < 8; ++i) x[i] = W::value(y[first + 8 * half + i], h);
-        uint32_t signs = 0;
-        if constexpr (!E::kInHardware) {
-          uint32_t w[8];
+        for (int i = 0; i < kWordsOfEight; ++i)
+          w[i] = y[first / W::kPerWord + kWordsOfEight * half + i];
 #pragma unroll
-          for (int i = 0; i < 8; ++i) w[i] = y[first + 8 * half + i];
-          signs = W::signs_of_halves(w, h);
-        }
+        for (int i = 0; i < 8; ++i) x[i] = W::value(w[i / W::kPerWord], i % W::kPerWord);
+        const uint32_t signs = E::kSignsApart ? W::signs(w) : 0;
         uint32_t some[E::kWords];
         E::template encode<kTame>(x, f, signs, random[2 * half], random[2 * half + 1], some);
 #pragma unroll
@@ -381,7 +388,7 @@ struct PatchQuantizer {
       }
       const int at = first / 16 * kWordsPerSixteen;
 #pragma unroll
-      for (int i = 0; i < kWordsPerSixteen; ++i) column_codes(c + h, at + i) = words[i];
+      for (int i = 0; i < kWordsPerSixteen; ++i) column_codes(c, at + i) = words[i];
     }
   }
 };

@@ -73,8 +73,8 @@ struct RowBlock {
 
   // max |x|; NaN counts as 0. Makes NaN positive where the encoder needs that.
   __device__ float amax() {
-    uint32_t m = largest<E::kInHardware>();
-    if constexpr (!E::kInHardware) {
+    uint32_t m = largest<!E::kSignsApart>();
+    if constexpr (E::kSignsApart) {
       if (m > W::kInfinity) {
 #pragma unroll
         for (Part& some : part) {
@@ -107,7 +107,7 @@ struct RowBlock {
 #pragma unroll
         for (int i = 0; i < 8; ++i) x[i] = part[p].value(8 * half + i);
         uint32_t signs = 0;
-        if constexpr (!E::kInHardware) signs = signs_of(part[p], half);
+        if constexpr (E::kSignsApart) signs = signs_of(part[p], half);
         E::template encode<false>(x, factor, signs, random[2 * half], random[2 * half + 1],
                                   words[2 * p + half]);
       }
