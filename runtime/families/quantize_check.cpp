@@ -124,12 +124,6 @@ Status check_quantize(const QuantizeRequest& request, Pointers pointers) {
                            coded_shape(request.format, x.columns, x.rows, has_amax), "y_transposed",
                            pointers));
   }
-  if (request.copies == Copies::kBoth &&
-      request.y_transposed.scale_layout != request.y.scale_layout) {
-    return refuse("y_transposed.scale_layout = " +
-                  std::string(layout_name(request.y_transposed.scale_layout)) +
-                  ": must be that of y, " + std::string(layout_name(request.y.scale_layout)));
-  }
   NIBBLE_TRY(check_pointer(request.recorded_amax, 4, "recorded_amax", {}, Pointers::kOptional));
   return check_pointer(request.transposed_recorded_amax, 4, "transposed_recorded_amax", {},
                        Pointers::kOptional);

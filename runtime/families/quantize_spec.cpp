@@ -64,6 +64,9 @@ std::array<Constant, kQuantizeConstants> make_constants() {
                        Origin::kProblem, kFlags,    {}};
   all[kMakesCodes] = {"kMakesCodes",    "codes",       "0: only the amax is found",
                       Origin::kProblem, kFlagsFromOne, {}};
+  all[kOtherLayout] = {
+      "kOtherLayout",   "other_layout", "1: the transposed copy's scales are in the other layout",
+      Origin::kProblem, kFlags,         {}};
   return all;
 }
 // clang-format on
@@ -94,6 +97,7 @@ bool sizes_legal(const KernelSpec& spec) {
 bool copies_legal(const KernelSpec& spec) {
   const auto copies = static_cast<Copies>(spec.values[kCopies]);
   if (copies == Copies::kRowWise && spec.values[kColumnTransform] != kNoTransform) return false;
+  if (copies != Copies::kBoth && spec.values[kOtherLayout] != 0) return false;
   return copies != Copies::kTransposed || spec.values[kRowTransform] == kNoTransform;
 }
 
@@ -109,7 +113,7 @@ bool square_legal(const KernelSpec& spec) {
 bool amax_only_legal(const KernelSpec& spec) {
   return spec.values[kRecordsAmax] != 0 && has_transform(spec) && spec.values[kFormat] == 0 &&
          spec.values[kSquareBlocks] == 0 && spec.values[kStochastic] == 0 &&
-         spec.values[kScaleLayout] == 0;
+         spec.values[kScaleLayout] == 0 && spec.values[kOtherLayout] == 0;
 }
 
 int transform_of(const HadamardTransform& transform) {
@@ -216,6 +220,8 @@ KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, c
   const bool transposed_only = request.copies == Copies::kTransposed;
   const Nvfp4Matrix& y = transposed_only ? request.y_transposed : request.y;
   spec.values[kScaleLayout] = static_cast<int>(y.scale_layout);
+  spec.values[kOtherLayout] = request.copies == Copies::kBoth &&
+                              request.y_transposed.scale_layout != request.y.scale_layout;
   spec.values[kFormat] = format_value(request.format, request.scaling);
   spec.values[kCopies] = static_cast<int>(request.copies);
   spec.values[kSquareBlocks] = request.blocks == BlockShape::kSquare;
@@ -243,6 +249,7 @@ KernelSpec transformed_amax_spec(const Family& family, const QuantizeRequest& re
   spec.values[kSquareBlocks] = 0;
   spec.values[kStochastic] = 0;
   spec.values[kScaleLayout] = 0;
+  spec.values[kOtherLayout] = 0;
   spec.values[kRowsPerTile] = 1;
   spec.values[kBlocksPerThread] = kBlockChoices[0];
   spec.values[kThreads] = patch_threads(spec);

@@ -21,6 +21,7 @@ enum QuantizeConstant : size_t {
   kColumnTransformSize,
   kRecordsAmax,
   kMakesCodes,
+  kOtherLayout,
   kQuantizeConstants
 };
 

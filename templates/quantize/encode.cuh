@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/philox.cuh"
+#include "common/words.cuh"
 #include "nvfp4/e2m1.cuh"
 #include "nvfp4/e4m3_arithmetic.cuh"
 #include "ptx/arithmetic.cuh"
@@ -29,17 +30,37 @@ struct Encoder {
       kByArithmetic && !kStochastic && Format::kHasTensorScale && Config::kElementType != kF32;
 
   // The factor of a block of scale `scale`, marked: if > 0 the block is tame, unless it has a NaN,
-  // and the factor times e2m1_unit() is meant; else -factor is. A normal scale, 0x08 to 0x7D, is no
-  // more than 1/16 below amax / 6, so that 6.375 is the most.
+  // and the factor times e2m1_unit() is meant; else -factor is.
   __device__ static float marked(float factor, uint32_t scale) {
     constexpr int kBits = Config::kElementType == kBf16 ? 8 : 11;
-    const bool tame =
-        scale >= 0x08 && scale <= 0x7d && factor >= 0x1p-112f && !e2m1_can_tie<kBits>(factor);
+    const bool tame = is_normal(scale) && factor >= 0x1p-112f && !e2m1_can_tie<kBits>(factor);
     return tame ? __fmul_rn(factor, e2m1_unit()) : -factor;
   }
+  // Such a scale is no more than 1/16 below amax / 6, so that 6.375 is the most.
+  __device__ static bool is_normal(uint32_t scale) { return scale >= 0x08 && scale <= 0x7d; }
   __device__ static float unmarked(float factor) {
     if constexpr (!kHasTame) return factor;
     return factor > 0.0f ? __fmul_rn(factor, 1.0f / e2m1_unit()) : -factor;
+  }
+
+  // What encode_scaled<true>() takes, out of the scaled elements of a block that is not tame.
+  // saturate: there may be some of 7 and more, or NaN.
+  template <int kCount>
+  __device__ static void make_tame(float (&x)[kCount], bool saturate) {
+    if (saturate) {
+#pragma unroll
+      for (float& some : x) some = fmaxf(fminf(some, 6.0f), -6.0f);  // NaN becomes 6
+    }
+#pragma unroll
+    for (float& some : x) some = e2m1_cut(some);
+  }
+
+  __device__ static float without_sign(float x) { return kSignsApart ? fabsf(x) : x; }
+  // The argument of encode(), out of the elements' words.
+  template <int kCount>
+  __device__ static uint32_t signs_of(const uint32_t (&words)[kCount]) {
+    if constexpr (!kSignsApart) return 0;
+    return Words<Config::kElementType>::signs(words);
   }
 
   // The codes of RN(x factor): element i in bits 4i + 3 : 4i, or byte i. random: 32 bits for each
@@ -50,13 +71,13 @@ struct Encoder {
                                 uint32_t random0, uint32_t random1, uint32_t (&words)[kWords]) {
     float x[8];
 #pragma unroll
-    for (int i = 0; i < 8; ++i) x[i] = kSignsApart ? fabsf(elements[i]) : elements[i];
+    for (int i = 0; i < 8; ++i) x[i] = without_sign(elements[i]);
 #pragma unroll
     for (int i = 0; i < 8; i += 2) ptx::mul_rn_f32x2(x[i], x[i + 1], factor);
     encode_scaled<kTame>(x, signs, random0, random1, words);
   }
 
-  // The same of x that are scaled.
+  // The same of x that are scaled; of what without_sign() made.
   template <bool kTame>
   __device__ static void encode_scaled(const float (&x)[8], uint32_t signs, uint32_t random0,
                                        uint32_t random1, uint32_t (&words)[kWords]) {

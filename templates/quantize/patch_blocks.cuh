@@ -18,7 +18,8 @@ struct PatchBlocks {
   using W = Words<Config::kElementType>;
   using E = Encoder<Config>;
   using Rows = PatchRows<Config>;
-  using Tile = CopyTile<Config>;
+  using RowTile = CopyTile<Config, false>;
+  using ColumnTile = CopyTile<Config, true>;
   static constexpr int kRows = Format::kBlock;
   static constexpr int kColumns = Rows::kColumns;
   static constexpr int kLanes = Rows::kLanes;
@@ -44,14 +45,17 @@ struct PatchBlocks {
   __device__ explicit PatchBlocks(Quantizer& quantizer) : of(quantizer) {}
 
   __device__ void quantize() {
-    bool tame = !find_scales<Quantizer::kIgnoreNan>();
-    tame = store_scales() && tame;
+    bool nan = find_scales<Quantizer::kIgnoreNan>();
+    bool tame = store_scales();
     if constexpr (!Quantizer::kIgnoreNan) {
-      tame = !ptx::vote_sync_any(!tame || of.present_rows() < kRows);
+      tame = !ptx::vote_sync_any(!tame || nan || of.present_rows() < kRows);
       if (!tame) {
-        if constexpr (E::kSignsApart) make_nan_positive();
-        find_scales<true>();
-        store_scales();
+        if constexpr (E::kHasTame) nan = has_nan_scale();
+        if (ptx::vote_sync_any(nan)) {
+          if constexpr (E::kSignsApart) make_nan_positive();
+          find_scales<true>();
+          store_scales();
+        }
       }
     }
     if (E::kHasTame && tame) {
@@ -62,7 +66,7 @@ struct PatchBlocks {
   }
 
  private:
-  // Whether there is a NaN that no mark of a factor tells of.
+  // Whether there is a NaN that no factor's mark tells of.
   template <bool kIgnoreNan>
   __device__ bool find_scales() {
     uint32_t across[kRows / W::kPerWord];
@@ -104,6 +108,16 @@ struct PatchBlocks {
     return nan;
   }
 
+  // Where a NaN wins, its block's scale is NaN.
+  __device__ bool has_nan_scale() const {
+    uint32_t nan = 0;
+#pragma unroll
+    for (const uint32_t four : row_scales) nan |= four + 0x01010101u;
+#pragma unroll
+    for (const uint32_t four : column_scales) nan |= kHasColumns ? four + 0x01010101u : 0;
+    return (nan & 0x80808080u) != 0;
+  }
+
   // Of blocks of the largest magnitudes m.
   __device__ uint32_t four_scales(const uint32_t* m, float& amax) const {
     float some[4];
@@ -124,28 +138,27 @@ struct PatchBlocks {
     }
   }
 
-  // Finds the factors too. Whether their marks let all blocks be tame: NaN, where it wins, gives a
-  // scale of NaN.
+  // Finds the factors too. Whether their marks let all blocks be tame.
   __device__ bool store_scales() {
     of.record(0, row_amax);
     const int first = of.tile_row + static_cast<int>(threadIdx.x) % kLanes * kOwn;
     unsigned char* to =
-        of.shared.scales[0] + Tile::scale_at(first, of.tile_column / Format::kBlock);
+        of.shared.scales[0] + RowTile::scale_at(first, of.tile_column / Format::kBlock);
     uint32_t signs = 0;
 #pragma unroll
     for (int i = 0; i < kOwn; ++i) {
       const uint32_t scale = row_scales[i / 4] >> (8 * (i % 4)) & 0xffu;
-      to[i * Tile::kScaleRow] = static_cast<uint8_t>(scale);
+      to[i * RowTile::kScaleRow] = static_cast<uint8_t>(scale);
       row_factor[i] = of.factor(0, scale);
       signs |= __float_as_uint(row_factor[i]);
     }
     if constexpr (kHasColumns) {
       of.record(1, column_amax);
-      to = of.shared.scales[1] + Tile::scale_at(of.tile_column, of.tile_row / Format::kBlock);
+      to = of.shared.scales[1] + ColumnTile::scale_at(of.tile_column, of.tile_row / Format::kBlock);
 #pragma unroll
       for (int c = 0; c < 8; ++c) {
         const uint32_t scale = column_scales[c / 4] >> (8 * (c % 4)) & 0xffu;
-        to[c * Tile::kScaleRow] = static_cast<uint8_t>(scale);
+        to[c * ColumnTile::kScaleRow] = static_cast<uint8_t>(scale);
         column_factor[c] = of.factor(0, scale);
         signs |= __float_as_uint(column_factor[c]);
       }

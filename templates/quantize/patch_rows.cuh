@@ -145,22 +145,15 @@ struct PatchRows {
 #pragma unroll
       for (int i = 0; i < 8; ++i) {
         w[i] = y[i / 4][i % 4];
-        x[i] = __fmul_rn(W::value(w[i], 0), f[i / 4]);  // two factors
+        x[i] = __fmul_rn(E::without_sign(W::value(w[i], 0)), f[i / 4]);  // two factors
       }
-      uint32_t signs = 0;
-      if constexpr (E::kSignsApart) {
-        signs = W::signs(w);
-#pragma unroll
-        for (float& some : x) some = fabsf(some);
-      }
-      E::template encode_scaled<kTame>(x, signs, random[0][0], random[1][0], words[0]);
+      E::template encode_scaled<kTame>(x, E::signs_of(w), random[0][0], random[1][0], words[0]);
     } else {
 #pragma unroll
       for (int k = 0; k < 2; ++k) {
 #pragma unroll
         for (int i = 0; i < 8; ++i) x[i] = W::value(y[k][i / 2], i % 2);
-        const uint32_t signs = E::kSignsApart ? W::signs(y[k]) : 0;
-        E::template encode<kTame>(x, f[k], signs, random[k][0], random[k][1], words[k]);
+        E::template encode<kTame>(x, f[k], E::signs_of(y[k]), random[k][0], random[k][1], words[k]);
       }
     }
   }

@@ -18,7 +18,8 @@ struct PatchSquare {
   using W = Words<Config::kElementType>;
   using E = Encoder<Config>;
   using Rows = PatchRows<Config>;
-  using Tile = CopyTile<Config>;
+  using RowTile = CopyTile<Config, false>;
+  using ColumnTile = CopyTile<Config, true>;
   static constexpr int kRows = Format::kBlock;
   static constexpr int kColumns = Rows::kColumns;
   static constexpr int kLanes = Rows::kLanes;
@@ -41,7 +42,8 @@ struct PatchSquare {
     const uint32_t scale = scale_of(amax);
     const float f = of.factor(0, scale);
     store_scales(scale);
-    if (E::kHasTame && !has_nan && f > 0.0f) {
+    // Alike in the warp: both ways take longer than one.
+    if (E::kHasTame && !ptx::vote_sync_any(has_nan || !(f > 0.0f))) {
       encode<E::kHasTame>(f);
     } else {
       encode<false>(E::unmarked(f));
@@ -140,8 +142,7 @@ struct PatchSquare {
     uint32_t random[2] = {};
     if constexpr (E::kStochastic) random_of(r, random);
     uint32_t words[E::kWords];
-    const uint32_t signs = E::kSignsApart ? W::signs(w) : 0;
-    E::template encode<kTame>(x, f, signs, random[0], random[1], words);
+    E::template encode<kTame>(x, f, E::signs_of(w), random[0], random[1], words);
     return words[0];
   }
 
@@ -159,16 +160,19 @@ struct PatchSquare {
   // Rows and columns beyond the matrix have scale 0.
   __device__ void store_scales(uint32_t scale) {
     if constexpr (kHasRows) {
-      unsigned char* to = of.shared.scales[0] + Tile::scale_at(of.tile_row, of.tile_column / kRows);
+      unsigned char* to =
+          of.shared.scales[0] + RowTile::scale_at(of.tile_row, of.tile_column / kRows);
       for (int r = threadIdx.x % kLanes; r < kRows; r += kLanes) {
-        to[r * Tile::kScaleRow] = static_cast<uint8_t>(of.tile_row + r < of.rows ? scale : 0);
+        to[r * RowTile::kScaleRow] = static_cast<uint8_t>(of.tile_row + r < of.rows ? scale : 0);
       }
     }
     if constexpr (kHasColumns) {
-      unsigned char* to = of.shared.scales[1] + Tile::scale_at(of.tile_column, of.tile_row / kRows);
+      unsigned char* to =
+          of.shared.scales[1] + ColumnTile::scale_at(of.tile_column, of.tile_row / kRows);
 #pragma unroll
       for (int c = 0; c < kColumns; ++c) {
-        to[c * Tile::kScaleRow] = static_cast<uint8_t>(of.tile_column + c < of.columns ? scale : 0);
+        to[c * ColumnTile::kScaleRow] =
+            static_cast<uint8_t>(of.tile_column + c < of.columns ? scale : 0);
       }
     }
   }

@@ -14,14 +14,16 @@
 namespace nibble {
 
 // Both copies of a tile have this shape: kPatchTile rows, that is columns of x for the transpose.
-template <class Config>
+template <class Config, bool kTransposed>
 struct CopyTile {
   using Format = BlockFormat<Config::kFormat>;
-  using Layout = ScaleLayout<Config::kScaleLayout>;
+  static constexpr int kLayout =
+      kTransposed && Config::kOtherLayout != 0 ? 1 - Config::kScaleLayout : Config::kScaleLayout;
+  using Layout = ScaleLayout<kLayout>;
   static constexpr int kThreads = Config::kThreads;
   static constexpr int kBlocks = kPatchTile / Format::kBlock;  // in a row of a tile
   static constexpr int kScaleBytes = kPatchTile * kBlocks;
-  static constexpr bool kSwizzled = Config::kScaleLayout == k128x4;
+  static constexpr bool kSwizzled = kLayout == k128x4;
 
   // From the scale of a block to that of the next row, within a patch.
   static constexpr int kScaleRow = kSwizzled ? 16 : kBlocks;
@@ -112,7 +114,8 @@ struct TransposedCodes {
     static_assert(Config::kThreads % kAcross == 0 && kPatchTile % kRows == 0);
     const int mine = static_cast<int>(threadIdx.x % kAcross);
     const int first = static_cast<int>(threadIdx.x / kAcross);
-    const int count = mine * 64 < CopyTile<Config>::padded(columns) * kBits ? rows - first : 0;
+    const int count =
+        mine * 64 < CopyTile<Config, true>::padded(columns) * kBits ? rows - first : 0;
     const int64_t byte = column * kBits / 8 + mine * 8;
     unsigned char* to = copy.codes + (row + first) * copy.code_row_stride + byte;
     const int64_t step = kRows * copy.code_row_stride;

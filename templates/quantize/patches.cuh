@@ -27,7 +27,8 @@ template <class Config>
 struct PatchQuantizer {
   using Format = BlockFormat<Config::kFormat>;
   using W = Words<Config::kElementType>;
-  using Tile = CopyTile<Config>;
+  using RowTile = CopyTile<Config, false>;
+  using ColumnTile = CopyTile<Config, true>;
   using Codes = TransposedCodes<Config>;
   using E = Encoder<Config>;
   using Rows = PatchRows<Config>;
@@ -63,7 +64,7 @@ struct PatchQuantizer {
 
   struct Shared {
     uint4 patches[kPatchTile * ThePatch::kPitch];
-    unsigned char scales[2][Tile::kScaleBytes];
+    unsigned char scales[2][RowTile::kScaleBytes];
     float factor[kTensors]
                 [128];  // by the byte of the scale; marked where the encoder has tame blocks
     typename Format::Tensor tensor[kTensors];
@@ -159,18 +160,20 @@ struct PatchQuantizer {
   __device__ void store() {
     __syncthreads();
     const int thread = static_cast<int>(threadIdx.x);
-    constexpr int kFirst = kHasRows ? Tile::kScaleThreads : 0;
-    static_assert(!Tile::kSwizzled || kFirst + Tile::kScaleThreads <= Config::kThreads);
+    // Two copies of swizzled scales have their own threads each, others all of them.
+    constexpr int kFirst =
+        kHasRows && RowTile::kSwizzled && ColumnTile::kSwizzled ? RowTile::kScaleThreads : 0;
+    static_assert(kFirst + ColumnTile::kScaleThreads <= Config::kThreads);
     if constexpr (kHasRows) {
-      if (thread < Tile::kScaleThreads) {
-        Tile::store_scales(thread, shared.scales[0], params.copies[0], row, column, rows, columns,
-                           params.columns);
+      if (thread < RowTile::kScaleThreads) {
+        RowTile::store_scales(thread, shared.scales[0], params.copies[0], row, column, rows,
+                              columns, params.columns);
       }
     }
     if constexpr (kHasColumns) {
-      if (thread >= kFirst || !Tile::kSwizzled) {
-        Tile::store_scales(Tile::kSwizzled ? thread - kFirst : thread, shared.scales[1],
-                           params.copies[1], column, row, columns, rows, params.rows);
+      if (thread >= kFirst && thread < kFirst + ColumnTile::kScaleThreads) {
+        ColumnTile::store_scales(thread - kFirst, shared.scales[1], params.copies[1], column, row,
+                                 columns, rows, params.rows);
       }
       Codes::store(reinterpret_cast<const uint32_t*>(shared.patches), params.copies[1], column, row,
                    columns, rows);
@@ -179,7 +182,7 @@ struct PatchQuantizer {
 
   // Rows that exist, where the columns do or fill a block; and where their codes go.
   __device__ int present_rows() const {
-    return tile_column < Tile::padded(columns) ? rows - tile_row : 0;
+    return tile_column < RowTile::padded(columns) ? rows - tile_row : 0;
   }
   __device__ unsigned char* row_codes() const {
     const QuantizedCopy& copy = params.copies[0];
@@ -194,12 +197,12 @@ struct PatchQuantizer {
     unsigned char* codes = row_codes();
     const int lane = threadIdx.x % kLanes;
     unsigned char* scales =
-        shared.scales[0] + Tile::scale_at(tile_row + lane % 2, tile_column / Format::kBlock);
+        shared.scales[0] + RowTile::scale_at(tile_row + lane % 2, tile_column / Format::kBlock);
 #pragma unroll 1
     for (int r = 0; r < kRows; r += 2) {
       two_rows(r, present - r, codes, copy.code_row_stride, scales);
       codes += 2 * copy.code_row_stride;
-      scales += 2 * Tile::kScaleRow;
+      scales += 2 * RowTile::kScaleRow;
     }
   }
 
@@ -275,7 +278,10 @@ struct PatchQuantizer {
       Rows::random_of_rows(params, row + tile_row + r, (column + tile_column) / 16, random);
     }
     uint32_t words[2][E::kWords];
-    if (E::kHasTame && tame && f[0] > 0.0f && f[1] > 0.0f) {
+    if constexpr (E::kHasTame) {  // alike in the warp: both ways take longer than one
+      tame = !ptx::vote_sync_any(!tame || !(f[0] > 0.0f) || !(f[1] > 0.0f));
+    }
+    if (E::kHasTame && tame) {
       Rows::template encode_rows<E::kHasTame>(y, f, random, words);
     } else {
 #pragma unroll
@@ -322,14 +328,20 @@ struct PatchQuantizer {
     }
     record(1, amax);
     const uint32_t scale = scale_of_column(y, amax);
-    const float f = factor(kColumnTensor, scale);
-    shared.scales[1][Tile::scale_at(tile_column + c, tile_row / Format::kBlock)] =
+    shared.scales[1][ColumnTile::scale_at(tile_column + c, tile_row / Format::kBlock)] =
         static_cast<uint8_t>(scale);
-    if (E::kHasTame && tame && f > 0.0f) {
-      store_column<E::kHasTame>(c, y, f);
-    } else {
-      store_column<false>(c, y, E::unmarked(f));
+    float f = factor(kColumnTensor, scale);
+    if (E::kHasTame && !tame) f = -E::unmarked(f);
+    float x[kRows];
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      x[r] = __fmul_rn(E::without_sign(W::value(y[r / W::kPerWord], r % W::kPerWord)),
+                       E::kHasTame ? fabsf(f) : f);
     }
+    if constexpr (E::kHasTame) {
+      if (!(f > 0.0f)) E::make_tame(x, !tame || !E::is_normal(scale));
+    }
+    store_column(c, y, x);
   }
 
   // NaN, where it is not ignored, is the largest.
@@ -359,8 +371,8 @@ struct PatchQuantizer {
     }
   }
 
-  template <bool kTame>
-  __device__ void store_column(int c, const uint32_t (&y)[kColumnWords], float f) {
+  // Column c: the scaled elements of y.
+  __device__ void store_column(int c, const uint32_t (&y)[kColumnWords], const float (&x)[kRows]) {
     constexpr int kWordsPerSixteen = 2 * E::kWords;
     constexpr int kWordsOfEight = 8 / W::kPerWord;
 #pragma unroll
@@ -374,15 +386,16 @@ struct PatchQuantizer {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         uint32_t w[kWordsOfEight];
-        float x[8];
+        float eight[8];
 #pragma unroll
-        for (int i = 0; i < kWordsOfEight; ++i)
+        for (int i = 0; i < kWordsOfEight; ++i) {
           w[i] = y[first / W::kPerWord + kWordsOfEight * half + i];
+        }
 #pragma unroll
-        for (int i = 0; i < 8; ++i) x[i] = W::value(w[i / W::kPerWord], i % W::kPerWord);
-        const uint32_t signs = E::kSignsApart ? W::signs(w) : 0;
+        for (int i = 0; i < 8; ++i) eight[i] = x[first + 8 * half + i];
         uint32_t some[E::kWords];
-        E::template encode<kTame>(x, f, signs, random[2 * half], random[2 * half + 1], some);
+        E::template encode_scaled<E::kHasTame>(eight, E::signs_of(w), random[2 * half],
+                                               random[2 * half + 1], some);
 #pragma unroll
         for (int i = 0; i < E::kWords; ++i) words[half * E::kWords + i] = some[i];
       }

@@ -103,12 +103,14 @@ struct RowBlock {
       }
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
+        constexpr int kWordsOfEight = 8 / W::kPerWord;
         float x[8];
+        uint32_t w[kWordsOfEight];
 #pragma unroll
         for (int i = 0; i < 8; ++i) x[i] = part[p].value(8 * half + i);
-        uint32_t signs = 0;
-        if constexpr (E::kSignsApart) signs = signs_of(part[p], half);
-        E::template encode<false>(x, factor, signs, random[2 * half], random[2 * half + 1],
+#pragma unroll
+        for (int i = 0; i < kWordsOfEight; ++i) w[i] = part[p].word[kWordsOfEight * half + i];
+        E::template encode<false>(x, factor, E::signs_of(w), random[2 * half], random[2 * half + 1],
                                   words[2 * p + half]);
       }
     }
@@ -140,14 +142,6 @@ struct RowBlock {
 #pragma unroll
       for (int at = 0; at < kCodeBytes; at += 8) ptx::st_global_v2_b32(codes + at, words + at / 4);
     }
-  }
-
-  __device__ static uint32_t signs_of(const Part& some, int half) {
-    constexpr int kWords = 8 / W::kPerWord;
-    uint32_t w[kWords];
-#pragma unroll
-    for (int i = 0; i < kWords; ++i) w[i] = some.word[kWords * half + i];
-    return W::signs(w);
   }
 
   // The bits of the largest magnitude; NaN counts as 0, or is larger than infinity.

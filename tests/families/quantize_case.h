@@ -26,6 +26,7 @@ struct Case {
   bool records = false;
   BlockScaling scaling = BlockScaling::kLargest;
   int size = 16, transposed_size = 16;  // of the transforms
+  bool other_layout = false;            // of the transposed copy's scales
 
   std::string text() const {
     std::ostringstream out;
@@ -34,7 +35,8 @@ struct Case {
         << (rounding == Rounding::kStochastic ? " stochastic" : "") << " transforms " << transform
         << " " << transposed_transform << " of " << size << " " << transposed_size
         << (records ? " records" : "")
-        << (scaling == BlockScaling::kFourOverSix ? " four over six" : "");
+        << (scaling == BlockScaling::kFourOverSix ? " four over six" : "")
+        << (other_layout ? " other layout" : "");
     return out.str();
   }
 };
@@ -188,7 +190,10 @@ class QuantizeCheck : public DeviceTest {
     Guarded x_device(context(), static_cast<int64_t>(input.size()), misalign);
     x_device.upload(input);
     Outputs row_wise = outputs(c, rows, columns, layout);
-    Outputs turned = outputs(c, columns, rows, layout);
+    const ScaleLayout turned_layout = !c.other_layout                 ? layout
+                                      : layout == ScaleLayout::k128x4 ? ScaleLayout::kRowMajor
+                                                                      : ScaleLayout::k128x4;
+    Outputs turned = outputs(c, columns, rows, turned_layout);
     for (Outputs* some : {&row_wise, &turned}) {
       if (given != nullptr) some->amax.upload(encode({*given}, DataType::kF32));
       some->recorded.upload(encode({0.0f}, DataType::kF32));
@@ -198,7 +203,7 @@ class QuantizeCheck : public DeviceTest {
     request.y = {row_wise.codes.address(), row_wise.scales.address(), row_wise.amax.address(),
                  layout};
     request.y_transposed = {turned.codes.address(), turned.scales.address(), turned.amax.address(),
-                            layout};
+                            turned_layout};
     request.amax_given = given != nullptr;
     request.copies = c.copies;
     request.format = c.format;
@@ -218,7 +223,8 @@ class QuantizeCheck : public DeviceTest {
       compare(row_wise, expected(x, rows, columns, type, c, false, given), c, layout, "rows");
     }
     if (has_turned) {
-      compare(turned, expected(x, rows, columns, type, c, true, given), c, layout, "transposed");
+      compare(turned, expected(x, rows, columns, type, c, true, given), c, turned_layout,
+              "transposed");
     }
   }
 

@@ -84,7 +84,7 @@ struct QuantizeRequest {
   HadamardTransform transform{};             // of y
   HadamardTransform transposed_transform{};  // of y_transposed
 
-  // As y, of [columns, rows]; in the scale layout of y. Its amax is y's unless there is a transform
+  // As y, of [columns, rows]; its scale layout may be another. Its amax is y's unless there is a transform
   // or no y.
   Nvfp4Matrix y_transposed{};
 
