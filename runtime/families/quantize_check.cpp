@@ -42,13 +42,9 @@ Status check_transform(const HadamardTransform& transform, std::string_view name
 }
 
 Status check_transforms(const QuantizeRequest& request) {
-  const HadamardTransform& turned = request.transposed_transform;
   NIBBLE_TRY(check_transform(request.transform, "transform", request.x.columns, "x.columns"));
-  NIBBLE_TRY(check_transform(turned, "transposed_transform", request.x.rows, "x.rows"));
-  if (!turned.enabled || turned.size <= block_size(request.format)) return {};
-  return invalid_value("transposed_transform", "size", turned.size,
-                       "at most a block of " + std::string(format_name(request.format)) +
-                           "; hadamard() down columns makes larger ones");
+  return check_transform(request.transposed_transform, "transposed_transform", request.x.rows,
+                         "x.rows");
 }
 
 // Combinations that make no sense.

@@ -85,13 +85,13 @@ bool has_transform(const KernelSpec& spec) {
          spec.values[kColumnTransform] != kNoTransform;
 }
 
-// Groups down columns lie in a thread's patch, those along rows in a tile.
+// Groups of both lie in a tile.
 bool sizes_legal(const KernelSpec& spec) {
   const int rows = spec.values[kRowTransformSize];
   const int columns = spec.values[kColumnTransformSize];
   if (spec.values[kRowTransform] == kNoTransform && rows != kTransformSizes[0]) return false;
   if (spec.values[kColumnTransform] == kNoTransform && columns != kTransformSizes[0]) return false;
-  return columns <= patch_rows(spec);
+  return true;
 }
 
 bool copies_legal(const KernelSpec& spec) {
@@ -206,7 +206,8 @@ int quantize_dynamic_shared(const KernelSpec& spec) {
   if (!uses_patches(spec)) return 0;
   const auto format = format_of(spec);
   const bool both = spec.values[kCopies] == static_cast<int>(Copies::kBoth);
-  const int patches = kPatchTile * (kPatchTile / patch_columns(spec) + 1) * 16;
+  const int gaps = kPatchTile / patch_rows(spec);
+  const int patches = (kPatchTile * (kPatchTile / patch_columns(spec) + 1) + gaps) * 16;
   const int scales = 2 * kPatchTile * kPatchTile / block_size(format);
   const int factors = 128 * 4 * (both && has_transform(spec) ? 2 : 1);
   constexpr int kTensors = 32;  // their scales

@@ -21,6 +21,10 @@ struct Patch {
   static constexpr int kAcross = kPatchTile / kColumns;  // patches
   static constexpr int kPitch = kAcross + 1;             // from row to row; odd, for the banks
 
+  // Where row r of the tile begins. Patches have a gap between them, for the banks too.
+  __device__ static constexpr int row_at(int r) { return r * kPitch + r / kRows; }
+  static constexpr int kTileWords = kPatchTile * kPitch + kPatchTile / kRows;  // of 16 bytes
+
   uint4* mine;  // row r at mine[r * kPitch]
 
   // Begins to load from `x`, the address of the patch, on; ptx::cp_async_wait_all() ends it. Of its
@@ -106,7 +110,7 @@ struct Patch {
     }
   }
 
-  // What the transforms make of the patch takes its place.
+  // What the transforms make of the patch takes its place, where groups down columns lie in it.
   template <class Config>
   __device__ void transform(const uint32_t (&signs)[2][4], int rows) {
     if constexpr (Config::kRowTransform != kNoTransform) {
@@ -117,7 +121,8 @@ struct Patch {
         mine[r * kPitch] = make_uint4(y[0], y[1], y[2], y[3]);
       }
     }
-    if constexpr (Config::kColumnTransform != kNoTransform) {
+    if constexpr (Config::kColumnTransform != kNoTransform &&
+                  Config::kColumnTransformSize <= kRows) {
 #pragma unroll 1
       for (int j = 0; j < 4; ++j) {
         uint32_t y[kRows];

@@ -101,7 +101,8 @@ struct TransposedCodes {
   // Word i of column c of the tile, from the first patch on.
   __device__ static uint32_t tile_word(uint32_t c, uint32_t i) {
     const uint32_t patch = i / kWords;
-    const uint32_t first = (patch * Format::kBlock * ThePatch::kPitch + c / kColumns) * 4;
+    const uint32_t first =
+        (ThePatch::row_at(static_cast<int>(patch * Format::kBlock)) + c / kColumns) * 4;
     return first + word(patch, c % kColumns, i % kWords);
   }
 

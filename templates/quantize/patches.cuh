@@ -9,6 +9,7 @@
 #include "params/quantize.h"
 #include "ptx/async.cuh"
 #include "ptx/reduce.cuh"
+#include "quantize/column_groups.cuh"
 #include "quantize/encode.cuh"
 #include "quantize/patch.cuh"
 #include "quantize/patch_blocks.cuh"
@@ -32,6 +33,7 @@ struct PatchQuantizer {
   using Codes = TransposedCodes<Config>;
   using E = Encoder<Config>;
   using Rows = PatchRows<Config>;
+  using Groups = ColumnGroups<Config, Format::kBlock>;
   static constexpr int kRows = Format::kBlock;
   static constexpr int kColumns = 16 / W::kElementBytes;
   static constexpr int kAcross = kPatchTile / kColumns;
@@ -58,12 +60,12 @@ struct PatchQuantizer {
       kHasPlainRows && kHasColumns && !kHasTransform && !W::kIs32Bit && kHasNearest;
   // The same with transformed columns: then the rows go with the columns.
   static constexpr bool kRowsGoWithColumns =
-      kHasPlainRows && kHasColumns && kHasTransform && E::kHasTame;
+      kHasPlainRows && kHasColumns && kHasTransform && E::kHasTame && !Groups::kTransforms;
   static constexpr int kTensors = kHasRows && kHasColumns && kHasTransform ? 2 : 1;
   static constexpr int kColumnTensor = kTensors - 1;
 
   struct Shared {
-    uint4 patches[kPatchTile * ThePatch::kPitch];
+    uint4 patches[ThePatch::kTileWords];
     unsigned char scales[2][RowTile::kScaleBytes];
     float factor[kTensors]
                 [128];  // by the byte of the scale; marked where the encoder has tame blocks
@@ -82,7 +84,7 @@ struct PatchQuantizer {
   __device__ PatchQuantizer(const QuantizeParams& p, Shared& s) : params(p), shared(s) {
     tile_row = static_cast<int>(threadIdx.x / kAcross * kRows);
     tile_column = static_cast<int>(threadIdx.x % kAcross * kColumns);
-    patch.mine = shared.patches + tile_row * ThePatch::kPitch + threadIdx.x % kAcross;
+    patch.mine = shared.patches + ThePatch::row_at(tile_row) + threadIdx.x % kAcross;
     begin_at(static_cast<int64_t>(blockIdx.x) * kPatchTile);
   }
 
@@ -136,6 +138,7 @@ struct PatchQuantizer {
   __device__ void tile() {
     ptx::cp_async_wait_all();
     if constexpr (kSquare && kMakesCodes) {
+      transform_groups();
       PatchSquare<Config, PatchQuantizer>(*this).quantize();
     } else {
       if constexpr (kHasPlainRows) {
@@ -143,6 +146,7 @@ struct PatchQuantizer {
       } else if constexpr (kHasRows) {
         quantize_rows();
       }
+      transform_groups();
       if constexpr (kHasColumns && !kColumnsGoWithRows && !kRowsGoWithColumns) {
 #pragma unroll 1
         for (int i = 0; i < 4; ++i) {
@@ -154,6 +158,15 @@ struct PatchQuantizer {
       }
     }
     if constexpr (kMakesCodes) store();
+  }
+
+  // Where they are of several patches' rows.
+  __device__ void transform_groups() {
+    if constexpr (Groups::kTransforms) {
+      __syncthreads();
+      Groups::transform(shared.patches, params.signs[1], rows);
+      __syncthreads();
+    }
   }
 
   // What the tile's threads have left in shared memory.
@@ -295,6 +308,10 @@ struct PatchQuantizer {
   __device__ static int word_of_pass(int i) { return static_cast<int>((i + threadIdx.x / 8) % 4); }
 
   static constexpr int kColumnWords = kRows / W::kPerWord;
+  static constexpr int kPatchTransform =
+      Groups::kTransforms ? kNoTransform : Config::kColumnTransform;
+  static constexpr int kPatchTransformSize =
+      Groups::kTransforms ? kRows : Config::kColumnTransformSize;
 
   // The blocks of the transpose in word column j, which is y. One by one: both would take more
   // registers than there are.
@@ -302,8 +319,8 @@ struct PatchQuantizer {
 #pragma unroll
     for (int h = 0; h < W::kPerWord; ++h) {
       uint32_t column[kColumnWords];
-      ThePatch::template column_of<Config::kColumnTransform, Config::kColumnTransformSize>(
-          y, h, params.signs[1], rows - tile_row, column);
+      ThePatch::template column_of<kPatchTransform, kPatchTransformSize>(y, h, params.signs[1],
+                                                                         rows - tile_row, column);
       quantize_column(j * W::kPerWord + h, column);
     }
   }

@@ -107,16 +107,28 @@ inline std::vector<Case> wide_transform_cases() {
                      .scaling = BlockScaling::kFourOverSix,
                      .size = size});
   }
-  for (const auto format : {QuantizedFormat::kMxfp4, QuantizedFormat::kMxfp8}) {
-    for (const auto copies : {Copies::kTransposed, Copies::kBoth}) {
-      for (const int signs : {0xD7E8, 0x9351}) {
+  for (const int size : {32, 64, 128}) {
+    for (const auto format :
+         {QuantizedFormat::kNvfp4, QuantizedFormat::kMxfp4, QuantizedFormat::kMxfp8}) {
+      for (const auto copies : {Copies::kTransposed, Copies::kBoth}) {
         cases.push_back({.format = format,
                          .copies = copies,
-                         .transposed_transform = signs,
+                         .transposed_transform = copies == Copies::kBoth ? 0xD7E8 : 0x9351,
                          .records = true,
-                         .transposed_size = 32});
+                         .transposed_size = size});
       }
     }
+    cases.push_back({.rounding = Rounding::kStochastic,
+                     .transform = 0x5A7C,
+                     .transposed_transform = 0x5A7C,
+                     .scaling = BlockScaling::kFourOverSix,
+                     .size = size,
+                     .transposed_size = size});
+    cases.push_back({.copies = Copies::kTransposed,
+                     .blocks = BlockShape::kSquare,
+                     .rounding = Rounding::kStochastic,
+                     .transposed_transform = 0xD7E8,
+                     .transposed_size = size});
   }
   return cases;
 }

@@ -100,7 +100,7 @@ class QuantizeVolume : public QuantizeCheck {
       const bool is_wide = cases[i].size > 16 || cases[i].transposed_size > 16;
       const int64_t columns = is_wide ? kWideColumns : kColumns;
       int64_t rows = (of_each + inputs * columns - 1) / (inputs * columns);
-      if (is_wide) rows = (rows + 31) / 32 * 32;
+      if (is_wide) rows = (rows + 127) / 128 * 128;
       for (size_t t = 0; t < std::size(kTypes); ++t) {
         if (!on_gpu() && t != i % std::size(kTypes)) continue;
         for (size_t k = 0; k < std::size(kInputs); ++k) {

@@ -84,8 +84,8 @@ struct QuantizeRequest {
   HadamardTransform transform{};             // of y
   HadamardTransform transposed_transform{};  // of y_transposed
 
-  // As y, of [columns, rows]; its scale layout may be another. Its amax is y's unless there is a transform
-  // or no y.
+  // As y, of [columns, rows]; its scale layout may be another. Its amax is y's unless there is a
+  // transform or no y.
   Nvfp4Matrix y_transposed{};
 
   // Each null, or one float that becomes the larger of itself and the amax of what the copy is made
