@@ -45,6 +45,17 @@ struct Words {
   // The signs of eight consecutive values, that of value i in bit 4i + 3. Other bits are any.
   __device__ static uint32_t signs(const uint32_t (&w)[8 / kPerWord]) {
     if constexpr (kIs32Bit) {
+      return signs_of_halves(w, 0);
+    } else {
+      const uint32_t low = sign_bytes(w[0], w[1]);
+      const uint32_t high = sign_bytes(w[2], w[3]);
+      return merge_signs(__byte_perm(low, high, 0x5410), __byte_perm(low, high, 0x7632));
+    }
+  }
+
+  // The signs of value i of each of eight words.
+  __device__ static uint32_t signs_of_halves(const uint32_t (&w)[8], int i) {
+    if constexpr (kIs32Bit) {
       constexpr uint32_t kBytes = 0x00fb;
       const uint32_t even =
           __byte_perm(ptx::prmt_b32<kBytes>(w[0], w[2]), ptx::prmt_b32<kBytes>(w[4], w[6]), 0x5410);
@@ -52,9 +63,9 @@ struct Words {
           __byte_perm(ptx::prmt_b32<kBytes>(w[1], w[3]), ptx::prmt_b32<kBytes>(w[5], w[7]), 0x5410);
       return merge_signs(even, odd);
     } else {
-      const uint32_t low = sign_bytes(w[0], w[1]);
-      const uint32_t high = sign_bytes(w[2], w[3]);
-      return merge_signs(__byte_perm(low, high, 0x5410), __byte_perm(low, high, 0x7632));
+      const uint32_t low = merge_signs(sign_bytes(w[0], w[2]), sign_bytes(w[1], w[3]));
+      const uint32_t high = merge_signs(sign_bytes(w[4], w[6]), sign_bytes(w[5], w[7]));
+      return __byte_perm(low, high, i == 0 ? 0x5410 : 0x7632);
     }
   }
 

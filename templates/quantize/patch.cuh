@@ -83,29 +83,43 @@ struct Patch {
     for (int r = 0; r < kRows; ++r) y[r] = reinterpret_cast<const uint32_t*>(mine + r * kPitch)[j];
   }
 
-  // Value h of each word of a word column, or what the transform makes of them. `rows` exist; a
+  // What the transform makes of column h of a word column, two rows in a word. `rows` exist; a
   // group of which none does stays 0: signs would make some of it -0.
   template <int kTransform, int kSize>
-  __device__ static void column_of(const uint32_t (&y)[kRows], int h, const uint32_t (&signs)[4],
-                                   int rows, uint32_t (&column)[kRows / W::kPerWord]) {
+  __device__ static void transformed_column(const uint32_t (&y)[kRows], int h,
+                                            const uint32_t (&signs)[4], int rows,
+                                            uint32_t (&pairs)[kRows / 2]) {
     static_assert(kRows % kSize == 0, "kColumnTransformSize: at most a block");
 #pragma unroll
     for (int first = 0; first < kRows; first += kSize) {
-      if (kTransform == kNoTransform || (first > 0 && first >= rows)) {
+      float z[kSize];
 #pragma unroll
-        for (int r = first; r < first + kSize; r += W::kPerWord) {
-          column[r / W::kPerWord] =
-              W::kIs32Bit ? y[r] : __byte_perm(y[r], y[r + 1], h == 0 ? 0x5410 : 0x7632);
-        }
-      } else {
-        float z[kSize];
-#pragma unroll
-        for (int i = 0; i < kSize; ++i) z[i] = W::value(y[first + i], h);
+      for (int i = 0; i < kSize; ++i) z[i] = W::value(y[first + i], h);
+      if (first == 0 || first < rows)
         hadamard_group<kTransform, kSize, !W::kIs32Bit>(z, signs, 0, 0);
 #pragma unroll
-        for (int i = 0; i < kSize; i += W::kPerWord) {
-          column[(first + i) / W::kPerWord] = W::pack(z[i], z[i + W::kPerWord - 1]);
+      for (int i = 0; i < kSize; i += 2) pairs[(first + i) / 2] = W::pack(z[i], z[i + 1]);
+    }
+  }
+
+  // The same of all columns, in place.
+  template <int kTransform, int kSize>
+  __device__ static void transform_column(const uint32_t (&signs)[4], int rows,
+                                          uint32_t (&y)[kRows]) {
+    static_assert(kRows % kSize == 0, "kColumnTransformSize: at most a block");
+    if constexpr (kTransform != kNoTransform) {
+#pragma unroll
+      for (int first = 0; first < kRows; first += kSize) {
+        if (first > 0 && first >= rows) continue;
+        float z[W::kPerWord][kSize];
+#pragma unroll
+        for (int h = 0; h < W::kPerWord; ++h) {
+#pragma unroll
+          for (int i = 0; i < kSize; ++i) z[h][i] = W::value(y[first + i], h);
+          hadamard_group<kTransform, kSize, !W::kIs32Bit>(z[h], signs, 0, 0);
         }
+#pragma unroll
+        for (int i = 0; i < kSize; ++i) y[first + i] = W::pack(z[0][i], z[W::kPerWord - 1][i]);
       }
     }
   }
@@ -127,19 +141,9 @@ struct Patch {
       for (int j = 0; j < 4; ++j) {
         uint32_t y[kRows];
         column(j, y);
-        uint32_t columns[W::kPerWord][kRows / W::kPerWord];
+        transform_column<Config::kColumnTransform, Config::kColumnTransformSize>(signs[1], rows, y);
 #pragma unroll
-        for (int h = 0; h < W::kPerWord; ++h) {
-          column_of<Config::kColumnTransform, Config::kColumnTransformSize>(y, h, signs[1], rows,
-                                                                            columns[h]);
-        }
-#pragma unroll
-        for (int r = 0; r < kRows; ++r) {
-          const uint32_t word = columns[0][r / W::kPerWord];
-          const uint32_t next = columns[W::kPerWord - 1][r / W::kPerWord];
-          reinterpret_cast<uint32_t*>(mine + r * kPitch)[j] =
-              W::kIs32Bit ? word : __byte_perm(word, next, r % 2 == 0 ? 0x5410 : 0x7632);
-        }
+        for (int r = 0; r < kRows; ++r) reinterpret_cast<uint32_t*>(mine + r * kPitch)[j] = y[r];
       }
     }
   }

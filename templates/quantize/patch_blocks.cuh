@@ -263,8 +263,9 @@ struct PatchBlocks {
       Rows::template encode_rows<kTame>(y, f, random, words);
 #pragma unroll
       for (int k = 0; k < 2; ++k) {
-        const int row = i + k * kApart;
-        if (kTame || row < left) Rows::store_row(k, words, codes + row * stride);
+        if (kTame || i + k * kApart < left) Rows::store_row(k, words, codes);
+        // To the second row of the pair, or to the first of the next pair.
+        codes += k == 0 ? kApart * stride : kApart == 2 && pair % 2 == 0 ? -stride : stride;
       }
       if constexpr (kHasColumns) {
 #pragma unroll

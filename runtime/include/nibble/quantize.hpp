@@ -62,8 +62,7 @@ struct HadamardTransform {
   // Bit i % 32 of word i / 32: element i of a group changes its sign. By default as Transformer
   // Engine has it of 16, and again.
   std::array<uint32_t, 4> signs = {0xD7E8D7E8, 0xD7E8D7E8, 0xD7E8D7E8, 0xD7E8D7E8};
-  // 16, 32, 64 or 128; beyond 16 a divisor of the rows' length. In y_transposed at most a block of
-  // the format: 16, of the MX formats 32. hadamard() down the columns of x makes larger ones.
+  // 16, 32, 64 or 128; beyond 16 a divisor of the rows' length.
   int size = 16;
 };
 
