@@ -4,6 +4,7 @@
 // bytes in the same run. --sweep tries the tuned constants of each kernel instead.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -36,7 +37,8 @@ struct Settings {
   std::vector<std::string> shapes{"16384x16384", "4096x4096", "8192x28672", "1x4096"};
   std::vector<std::string> types{"f32", "f16", "bf16"};
   int samples = 25;
-  int rounds = 2;  // of the copies and kernels of a shape, alternating
+  int rounds = 2;   // of the copies and kernels of a shape, alternating
+  double rest = 0;  // seconds before each of them
   bool sweep = false;
   size_t sweep_best = 3;  // lines of each kernel in the table
 };
@@ -165,6 +167,7 @@ void measure(Context& context, const Settings& settings, Shape shape, DataType t
   for (int round = 0; round < settings.rounds; ++round) {
     for (std::vector<Operation>* some : {&copies, &list}) {
       for (Operation& one : *some) {
+        std::this_thread::sleep_for(std::chrono::duration<double>(settings.rest));
         const auto more = time_on_device(context, settings.samples, one.launch);
         one.seconds.insert(one.seconds.end(), more.begin(), more.end());
       }
@@ -348,6 +351,9 @@ int run(int argc, char** argv) {
   app.add_option("--types", settings.types, "f32, f16, bf16")->delimiter(',');
   app.add_option("--samples", settings.samples, "Batches of launches in a round");
   app.add_option("--rounds", settings.rounds, "Rounds over the copies and kernels");
+  app.add_option("--rest", settings.rest,
+                 "Seconds of idleness before each: keeps the card below its power limit")
+      ->check(CLI::NonNegativeNumber);
   app.add_flag("--sweep", settings.sweep, "Try other values of the tuned constants");
   app.add_option("--best", settings.sweep_best, "Of a sweep, lines of each kernel in the table");
   CLI11_PARSE(app, argc, argv);
