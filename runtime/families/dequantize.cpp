@@ -38,13 +38,13 @@ Status launch(const ContextState& state, const Kernel& kernel, const DequantizeR
 }  // namespace
 
 std::span<const Constant> dequantize_constants() {
-  static const auto all = [] {
+  static const auto kConstants = [] {
     std::array<Constant, kTileConstants + 1> constants{};
     std::ranges::copy(nvfp4_constants(ElementType::kOutput), constants.begin());
     constants[kFormatPlace] = format_constant();
     return constants;
   }();
-  return all;
+  return kConstants;
 }
 
 const Family kDequantizeFamily{"dequantize", "DequantizeParams", dequantize_constants(), kVariants,

@@ -321,8 +321,8 @@ TEST(GemmModel, LargeProductsComeNearThePeakAndNotBeyond) {
 
 TEST(GemmConfig, ChoosingIsFast) {
   std::mt19937 random(9);
-  std::vector<GemmShape> shapes;
-  for (int i = 0; i < 400; ++i) shapes.push_back(any_shape(random));
+  std::vector<GemmShape> shapes(400);
+  for (GemmShape& shape : shapes) shape = any_shape(random);
   using Clock = std::chrono::steady_clock;
   std::vector<double> microseconds;
   for (const GemmShape& shape : shapes) {
