@@ -54,28 +54,21 @@ __device__ inline unsigned e2m1x8_with_signs(unsigned magnitudes, unsigned signs
 
 // Stochastic rounding, with the bits of the instruction, of a >= 0 or a NaN of positive sign. The
 // code is the integer part of g + dither / 2^16, where g runs through 0 to 7 as a does through the
-// magnitudes, linear between them:
-//   g = min(2 a, a + 2, a / 2 + 4, 7).
-// Sums are rounded towards zero, so that the integer part is that of the exact sum.
-enum : unsigned { kDitherBase = 0x43000000u };  // 128: one in the last place is 2^-16
+// magnitudes, linear between them. Times 2^-126 the magnitudes to 1 lie among fp32's subnormals, so
+// that the bits are 2^22 g. What RZ cuts off there is less than a step of the dither.
 
-// kDitherBase + dither of element i < 4, out of 32 random bits of the four: two share 16 of them,
-// the second in reverse order.
+// The dither of element i < 4 in bits 23:8, out of 32 random bits of the four: two share 16 of
+// them, the second in reverse order.
 __device__ inline unsigned e2m1_dither(unsigned random, unsigned reversed, int i) {
-  const unsigned selector[4] = {0x5420u, 0x5431u, 0x5431u, 0x5420u};
-  return __byte_perm(i % 2 == 0 ? random : reversed, kDitherBase >> 16, selector[i]);
+  const unsigned selector[4] = {0x4204u, 0x4314u, 0x4314u, 0x4204u};
+  return __byte_perm(i % 2 == 0 ? random : reversed, 0, selector[i]);
 }
 
-// The code in bits 18:16. dither: of e2m1_dither.
+// The code in the highest byte. dither: of e2m1_dither.
 __device__ inline unsigned e2m1_magnitude_stochastic(float a, unsigned dither) {
-  // Half of g, as bits, which order as in e2m1_magnitude; the saturated difference is 0 where
-  // a > 6 or NaN.
-  const unsigned to_2 = __float_as_uint(a);
-  const unsigned to_4 = __float_as_uint(__fmaf_rz(a, 0.5f, 1.0f));
-  const unsigned to_6 = __float_as_uint(__fmaf_rz(__saturatef(0.75f - a * 0.125f), -2.0f, 3.5f));
-  const unsigned to_4_or_6 = to_4 < to_6 ? to_4 : to_6;
-  const float half = __uint_as_float(to_2 < to_4_or_6 ? to_2 : to_4_or_6);
-  return __float_as_uint(__fmaf_rz(half, 2.0f, __uint_as_float(dither)));
+  const unsigned largest = 7u << 22;  // what lies above saturates, NaN too
+  const unsigned g = __float_as_uint(__fmul_rz(a, 0x1p-126f));
+  return (g < largest ? g : largest) * 4 + dither;
 }
 
 // The codes of eight a, rounded stochastically. random0 for elements 0 to 3, random1 for 4 to 7.
@@ -83,13 +76,17 @@ __device__ inline unsigned e2m1x8_magnitudes_stochastic(const float (&a)[8], uns
                                                         unsigned random1) {
   const unsigned reversed0 = __brev(random0);
   const unsigned reversed1 = __brev(random1);
-  unsigned magnitudes = 0;
-  for (int i = 3; i >= 0; --i) {
-    const unsigned low = e2m1_magnitude_stochastic(a[i], e2m1_dither(random0, reversed0, i));
-    const unsigned high = e2m1_magnitude_stochastic(a[i + 4], e2m1_dither(random1, reversed1, i));
-    magnitudes = magnitudes * 16 + __byte_perm(low, high, 0x7632);
+  unsigned words[8];
+  for (int i = 0; i < 8; ++i) {
+    words[i] = e2m1_magnitude_stochastic(
+        a[i], e2m1_dither(i < 4 ? random0 : random1, i < 4 ? reversed0 : reversed1, i % 4));
   }
-  return magnitudes - (kDitherBase | kDitherBase >> 16) * 0x1111u;
+  unsigned codes[2];  // of even elements, a byte each, and of odd ones
+  for (int odd = 0; odd < 2; ++odd) {
+    codes[odd] = __byte_perm(__byte_perm(words[odd], words[2 + odd], 0x0073),
+                             __byte_perm(words[4 + odd], words[6 + odd], 0x0073), 0x5410);
+  }
+  return codes[1] * 16 + codes[0];
 }
 
 // The value of the code in bits 3:0, exact: its bits are those of an fp32 of another bias.

@@ -31,16 +31,6 @@ static float __fmul_rz(float a, float b) {
   std::fesetround(FE_TONEAREST);
   return cut;
 }
-static float __saturatef(float x) { return x >= 1.0f ? 1.0f : x > 0.0f ? x : 0.0f; }
-static float __fmaf_rz(float a, float b, float c) {
-  // The product is exact; the sum is, or its double is cut where more than fp32's bits are.
-  volatile double sum = static_cast<double>(a) * b;
-  std::fesetround(FE_TOWARDZERO);
-  sum = sum + static_cast<double>(c);
-  const volatile auto cut = static_cast<float>(sum);
-  std::fesetround(FE_TONEAREST);
-  return cut;
-}
 static unsigned __brev(unsigned x) {
   unsigned reversed = 0;
   for (int i = 0; i < 32; ++i) reversed |= (x >> i & 1) << (31 - i);
