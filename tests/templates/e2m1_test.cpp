@@ -217,6 +217,22 @@ TEST(E2m1Test, FactorsThatMakeTiesAreFound) {
   expect_ties_found<11>();
 }
 
+// How many mantissas of a bf16 amax lead to a factor that makes ties, for some normal scale
+// (bench/README.md names the number).
+TEST(E2m1Test, FewAmaxesLeadToTies) {
+  int some = 0;
+  for (int digits = 128; digits < 256; ++digits) {
+    const float decode = 1.0f / (2688.0f / static_cast<float>(digits));
+    bool can = false;
+    for (int byte = 0x08; byte <= 0x7d; ++byte) {
+      const float scale = std::ldexp(static_cast<float>(8 + byte % 8), byte / 8 - 10);
+      can = can || nibble::e2m1_can_tie<8>(1.0f / (scale * decode));
+    }
+    some += can;
+  }
+  EXPECT_EQ(some, 47);
+}
+
 TEST(E2m1Test, TameProductsAreRoundedAsAll) {
   std::mt19937 bits(7);
   int seen = 0;
