@@ -5,7 +5,6 @@
 #pragma once
 
 #include "common/types.cuh"
-#include "nvfp4/e2m1_arithmetic.cuh"
 #include "ptx/convert.cuh"
 #include "ptx/half.cuh"
 #include "ptx/permute.cuh"

@@ -83,26 +83,21 @@ struct Patch {
     for (int r = 0; r < kRows; ++r) y[r] = reinterpret_cast<const uint32_t*>(mine + r * kPitch)[j];
   }
 
-  // What the transform makes of column h of a word column, two rows in a word. `rows` exist; a
-  // group of which none does stays 0: signs would make some of it -0.
-  template <int kTransform, int kSize>
+  // What the transform of kRows elements makes of column h of a word column, two rows in a word.
+  template <int kTransform>
   __device__ static void transformed_column(const uint32_t (&y)[kRows], int h,
-                                            const uint32_t (&signs)[4], int rows,
+                                            const uint32_t (&signs)[4],
                                             uint32_t (&pairs)[kRows / 2]) {
-    static_assert(kRows % kSize == 0, "kColumnTransformSize: at most a block");
+    float z[kRows];
 #pragma unroll
-    for (int first = 0; first < kRows; first += kSize) {
-      float z[kSize];
+    for (int i = 0; i < kRows; ++i) z[i] = W::value(y[i], h);
+    hadamard_group<kTransform, kRows, !W::kIs32Bit>(z, signs, 0, 0);
 #pragma unroll
-      for (int i = 0; i < kSize; ++i) z[i] = W::value(y[first + i], h);
-      if (first == 0 || first < rows)
-        hadamard_group<kTransform, kSize, !W::kIs32Bit>(z, signs, 0, 0);
-#pragma unroll
-      for (int i = 0; i < kSize; i += 2) pairs[(first + i) / 2] = W::pack(z[i], z[i + 1]);
-    }
+    for (int i = 0; i < kRows; i += 2) pairs[i / 2] = W::pack(z[i], z[i + 1]);
   }
 
-  // The same of all columns, in place.
+  // What the transform makes of all columns of a word column. `rows` exist; a group of which none
+  // does stays 0: signs would make some of it -0.
   template <int kTransform, int kSize>
   __device__ static void transform_column(const uint32_t (&signs)[4], int rows,
                                           uint32_t (&y)[kRows]) {

@@ -4,6 +4,7 @@
 // once, the transposed ones by moving them.
 #pragma once
 
+#include "ptx/reduce.cuh"
 #include "ptx/shuffle.cuh"
 #include "quantize/encode.cuh"
 #include "quantize/patch_rows.cuh"

@@ -55,9 +55,8 @@ struct PatchQuantizer {
   // How rows go that nothing transforms, and whether columns go with them.
   static constexpr bool kHasPlainRows =
       kHasRows && kMakesCodes && !Format::kChooses && Config::kRowTransform == kNoTransform;
-  static constexpr bool kHasNearest = E::kByArithmetic && !E::kStochastic;
-  static constexpr bool kColumnsGoWithRows =
-      kHasPlainRows && kHasColumns && !kHasTransform && !W::kIs32Bit && kHasNearest;
+  static constexpr bool kColumnsGoWithRows = kHasPlainRows && kHasColumns && !kHasTransform &&
+                                             !W::kIs32Bit && E::kByArithmetic && !E::kStochastic;
   // The same with transformed columns: then the rows go with the columns.
   static constexpr bool kRowsGoWithColumns =
       kHasPlainRows && kHasColumns && kHasTransform && E::kHasTame && !Groups::kTransforms;
@@ -67,8 +66,8 @@ struct PatchQuantizer {
   struct Shared {
     uint4 patches[ThePatch::kTileWords];
     unsigned char scales[2][RowTile::kScaleBytes];
-    float factor[kTensors]
-                [128];  // by the byte of the scale; marked where the encoder has tame blocks
+    // By the byte of the scale; marked where the encoder has tame blocks.
+    float factor[kTensors][128];
     typename Format::Tensor tensor[kTensors];
   };
 
@@ -315,23 +314,21 @@ struct PatchQuantizer {
   // The transform of both columns of a word before the rest of their work takes more registers, and
   // its sums keep one pipe busy at a time: on an H200 one after the other is 2 % faster.
   static constexpr bool kOneByOne =
-      kPatchTransform != kNoTransform && E::kHasTame && W::kPerWord == 2;
+      kPatchTransform != kNoTransform && kPatchTransformSize == kRows && E::kHasTame;
 
   // The blocks of the transpose in word column j, which is y.
   __device__ void word_column(int j, uint32_t (&y)[kRows]) {
-    const int present = rows - tile_row;
     const int c = j * W::kPerWord;
     if constexpr (kOneByOne) {
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
         uint32_t pairs[kRows / 2];
-        ThePatch::template transformed_column<kPatchTransform, kPatchTransformSize>(
-            y, h, params.signs[1], present, pairs);
+        ThePatch::template transformed_column<kPatchTransform>(y, h, params.signs[1], pairs);
         quantize_columns<1>(c + h, pairs);
       }
     } else {
       ThePatch::template transform_column<kPatchTransform, kPatchTransformSize>(params.signs[1],
-                                                                                present, y);
+                                                                                rows - tile_row, y);
       quantize_columns<W::kPerWord>(c, y);
     }
   }
