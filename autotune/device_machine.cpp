@@ -54,6 +54,10 @@ Result<Outputs> DeviceMachine::outputs(const KernelSpec& spec, uint8_t poison) {
   return workload_.outputs(poison);
 }
 
+Result<Outputs> DeviceMachine::trusted_outputs(uint8_t poison) {
+  return workload_.outputs(poison, KernelKind::kTrusted);
+}
+
 Result<double> DeviceMachine::batch(int64_t launches) {
   return trial_->seconds([&]() -> Status {
     for (int64_t i = 0; i < launches; ++i) NIBBLE_TRY(workload_.launch(next_set_++));

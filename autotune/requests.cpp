@@ -28,15 +28,15 @@ int64_t matrix_bytes(const Problem& problem) {
 
 RequestPlan plan_amax(const Problem& problem) {
   return {{{Content::kElements, matrix_bytes(problem)}, {Content::kOutput, 4}},
-          [=](Context& context, const Addresses& at) {
-            return amax(context, {matrix(problem, at[0]), at[1], nullptr});
+          [=](Context& context, const Addresses& at, KernelKind kernel) {
+            return amax(context, {matrix(problem, at[0]), at[1], nullptr, kernel});
           }};
 }
 
 RequestPlan plan_amax_rows(const Problem& problem) {
   return {{{Content::kElements, matrix_bytes(problem)}, {Content::kOutput, 4 * problem.rows}},
-          [=](Context& context, const Addresses& at) {
-            return amax_rows(context, {matrix(problem, at[0]), at[1], nullptr});
+          [=](Context& context, const Addresses& at, KernelKind kernel) {
+            return amax_rows(context, {matrix(problem, at[0]), at[1], nullptr, kernel});
           }};
 }
 
@@ -53,7 +53,7 @@ RequestPlan plan_quantize(const Problem& problem) {
   RequestPlan plan{{{Content::kElements, matrix_bytes(problem)}, {Content::kAmax, 4}}, {}};
   if (rows) add_copy(problem, problem.rows, problem.columns, &plan);
   if (transposed) add_copy(problem, problem.columns, problem.rows, &plan);
-  plan.launch = [=](Context& context, const Addresses& at) {
+  plan.launch = [=](Context& context, const Addresses& at, KernelKind kernel) {
     QuantizeRequest request;
     request.x = matrix(problem, at[0]);
     request.amax_given = problem.format == QuantizedFormat::kNvfp4;
@@ -62,6 +62,7 @@ RequestPlan plan_quantize(const Problem& problem) {
     request.blocks = problem.blocks;
     request.rounding = problem.rounding;
     request.scaling = problem.scaling;
+    request.kernel = kernel;
     HadamardTransform& transform = transposed ? request.transposed_transform : request.transform;
     transform.enabled = problem.transform;
     if (problem.size != 0) transform.size = static_cast<int>(problem.size);
@@ -87,7 +88,7 @@ RequestPlan plan_dequantize(const Problem& problem) {
            {Content::kScales, scales},
            {Content::kAmax, 4},
            {Content::kOutput, matrix_bytes(problem)}},
-          [=](Context& context, const Addresses& at) {
+          [=](Context& context, const Addresses& at, KernelKind kernel) {
             DequantizeRequest request;
             request.x.codes = at[0];
             request.x.scales = at[1];
@@ -96,6 +97,7 @@ RequestPlan plan_dequantize(const Problem& problem) {
             request.y = matrix(problem, at[3]);
             request.format = problem.format;
             request.scaling = problem.scaling;
+            request.kernel = kernel;
             return dequantize(context, request);
           }};
 }
@@ -103,12 +105,13 @@ RequestPlan plan_dequantize(const Problem& problem) {
 template <Axis kAxis>
 RequestPlan plan_hadamard(const Problem& problem) {
   return {{{Content::kElements, matrix_bytes(problem)}, {Content::kOutput, matrix_bytes(problem)}},
-          [=](Context& context, const Addresses& at) {
+          [=](Context& context, const Addresses& at, KernelKind kernel) {
             HadamardRequest request;
             request.x = matrix(problem, at[0]);
             request.y = matrix(problem, at[1]);
             request.size = problem.size;
             request.axis = kAxis;
+            request.kernel = kernel;
             return hadamard(context, request);
           }};
 }
@@ -119,28 +122,30 @@ RequestPlan plan_scale_layout(const Problem& problem) {
   const int64_t tiles = (problem.rows + 127) / 128 * 128 * ((problem.columns + 3) / 4 * 4);
   return {
       {{Content::kScales, to_tiles ? dense : tiles}, {Content::kOutput, to_tiles ? tiles : dense}},
-      [=](Context& context, const Addresses& at) {
+      [=](Context& context, const Addresses& at, KernelKind kernel) {
         ScaleLayoutRequest request;
         request.from = at[0];
         request.to = at[1];
         request.to_layout = problem.layout;
         request.from_layout = to_tiles ? ScaleLayout::kRowMajor : ScaleLayout::k128x4;
+        request.kernel = kernel;
         request.rows = problem.rows;
         request.blocks = problem.columns;
         return convert_scales(context, request);
       }};
 }
 
-// NVFP4 operands, no epilogue.
+// NVFP4 operands, no epilogue. Products are multiples of 1/16 and no more than 36 x 16: sums of up
+// to some 2^20 of random sign are exact, in any order.
 RequestPlan plan_gemm(const Problem& problem) {
   constexpr OperandFormat kFormat = OperandFormat::kNvfp4;
   RequestPlan plan;
   for (const int64_t rows : {problem.rows, problem.columns}) {
     plan.operands.push_back({Content::kCodes, rows * operand_row_bytes(kFormat, problem.depth)});
-    plan.operands.push_back({Content::kScales, operand_scale_bytes(kFormat, rows, problem.depth)});
+    plan.operands.push_back({Content::kPowers, operand_scale_bytes(kFormat, rows, problem.depth)});
   }
   plan.operands.push_back({Content::kOutput, matrix_bytes(problem)});
-  plan.launch = [=](Context& context, const Addresses& at) {
+  plan.launch = [=](Context& context, const Addresses& at, KernelKind kernel) {
     constexpr OutputType kOutputs[] = {OutputType::kF32, OutputType::kF16, OutputType::kBf16};
     GemmRequest request;
     request.format = kFormat;
@@ -150,7 +155,7 @@ RequestPlan plan_gemm(const Problem& problem) {
     request.a = {.data = at[0], .scales = at[1]};
     request.b = {.data = at[2], .scales = at[3]};
     request.d = {.data = at[4], .type = kOutputs[static_cast<int>(problem.type)]};
-    request.kernel = GemmKernel::kTensor;
+    request.kernel = kernel == KernelKind::kFast ? GemmKernel::kTensor : GemmKernel::kTrusted;
     return gemm(context, request);
   };
   return plan;

@@ -37,6 +37,7 @@ enum class Content {
   kElements,  // random numbers
   kCodes,
   kScales,
+  kPowers,  // scales that are powers of two
   kAmax,    // one, larger than every element
   kOutput,  // written by the request
 };
@@ -48,9 +49,12 @@ struct OperandShape {
 constexpr size_t kMostOperands = 8;
 using Addresses = std::array<DevicePointer, kMostOperands>;  // of the operands, in their order
 
+// On the default stream.
+using Launch = std::function<Status(Context&, const Addresses&, KernelKind)>;
+
 struct RequestPlan {
   std::vector<OperandShape> operands;
-  std::function<Status(Context&, const Addresses&)> launch;  // on the default stream
+  Launch launch;
 };
 
 // kInvalidArgument names the families that can be tuned.

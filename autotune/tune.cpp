@@ -87,7 +87,7 @@ class Tuner {
     } else if (!outputs->intact) {
       reject(outcome, Verdict::kWrong, "it writes beside its output");
     } else if (outputs->digest != right_) {
-      reject(outcome, Verdict::kWrong, "other bytes than the default's");
+      reject(outcome, Verdict::kWrong, "other bytes than the trusted kernel's");
     } else {
       return true;
     }
@@ -96,16 +96,21 @@ class Tuner {
 
   Status run_default() {
     tell(0, kCheckShare, 0, standard());
-    NIBBLE_TRY(machine_.prepare({&standard().spec, 1}).front());
-    NIBBLE_TRY_ASSIGN(const Outputs first, machine_.outputs(standard().spec, kPoisons[0]));
-    NIBBLE_TRY_ASSIGN(const Outputs again, machine_.outputs(standard().spec, kPoisons[1]));
-    right_ = first.digest;
-    if (again.digest != right_ || !first.intact || !again.intact) {
-      return {Code::kInternal, "the default (" + config_text(standard().spec) +
-                                   ") does not write the same bytes twice, and no others: nothing "
-                                   "can be compared with it"};
+    NIBBLE_TRY_ASSIGN(const Outputs right, machine_.trusted_outputs(kPoisons[0]));
+    NIBBLE_TRY_ASSIGN(const Outputs again, machine_.trusted_outputs(kPoisons[1]));
+    if (again.digest != right.digest || !right.intact || !again.intact) {
+      return {Code::kInternal,
+              "the trusted kernel does not write the same bytes twice, and no others: nothing can "
+              "be compared with it"};
     }
+    right_ = right.digest;
+    NIBBLE_TRY(machine_.prepare({&standard().spec, 1}).front());
     standard().verdict = Verdict::kRight;
+    for (const uint8_t poison : kPoisons) {
+      if (run_right(&standard(), poison)) continue;
+      return {Code::kInternal,
+              "the default (" + config_text(standard().spec) + "): " + standard().reason};
+    }
     return {};
   }
 

@@ -30,6 +30,8 @@ class Machine {
   virtual std::vector<Status> prepare(std::span<const KernelSpec> specs) = 0;
   // What one launch makes of memory that is filled with `poison`.
   virtual Result<Outputs> outputs(const KernelSpec& spec, uint8_t poison) = 0;
+  // The same of the trusted kernel, which is right.
+  virtual Result<Outputs> trusted_outputs(uint8_t poison) = 0;
   virtual bool has_times() const = 0;                          // false: an emulated GPU
   virtual Result<double> seconds(const KernelSpec& spec) = 0;  // of one launch: a mean of many
   virtual double now() const = 0;                              // seconds on some clock
@@ -46,9 +48,9 @@ struct Limits {
 enum class Verdict {
   kChosen,
   kSlower,   // than the chosen one, or not enough faster than the default
-  kWrong,    // other bytes than the default's, or bytes beside the output
+  kWrong,    // other bytes than the trusted kernel's, or bytes beside the output
   kFailed,   // it does not compile or launch
-  kRight,    // the default's bytes; not timed, for the machine has no times
+  kRight,    // the trusted kernel's bytes; not timed, for the machine has no times
   kUntried,  // the budget was used up before
 };
 std::string_view verdict_text(Verdict verdict);
@@ -74,8 +76,8 @@ struct Report {
 // 0 to 1, and what is being done.
 using Progress = std::function<void(double, const std::string&)>;
 
-// The first candidate is the default: what the others must equal and beat. A failure where it
-// cannot be run or does not repeat its own bytes.
+// The first candidate is the default: what the others must beat. All must equal the trusted kernel;
+// a failure where it or the default cannot be run, or the default does not.
 Result<Report> tune(Machine& machine, const std::vector<KernelSpec>& candidates,
                     const Limits& limits, const Progress& progress);
 

@@ -39,6 +39,9 @@ uint32_t random_elements(uint32_t word, DataType type) {
 // E4M3 from 2^-3 on to below 2^5, of either parity.
 uint32_t random_scales(uint32_t word) { return (word & 0x3f3f3f3fu) + 0x20202020u; }
 
+// E4M3: 1/2, 1, 2, 4.
+uint32_t random_powers(uint32_t word) { return (word & 0x18181818u) + 0x30303030u; }
+
 }  // namespace
 
 int64_t Workload::Operand::pitch() const { return round_up(bytes, kGuard) + 2 * kGuard; }
@@ -52,10 +55,10 @@ Workload::Workload(const Context& context, DataType type, const RequestPlan& pla
   for (const auto& [content, bytes] : plan.operands) operands_.push_back({content, bytes, {}});
 }
 
-Status Workload::launch(int64_t set) {
+Status Workload::launch(int64_t set, KernelKind kernel) {
   Addresses addresses{};
   for (size_t i = 0; i < operands_.size(); ++i) addresses[i] = operands_[i].at(set % sets_);
-  return launch_(context_, addresses);
+  return launch_(context_, addresses, kernel);
 }
 
 Status Workload::allocate(int64_t free_bytes) {
@@ -87,6 +90,7 @@ Status Workload::fill(const Operand& operand) {
     word = static_cast<uint32_t>(random());
     if (operand.content == Content::kElements) word = random_elements(word, type_);
     if (operand.content == Content::kScales) word = random_scales(word);
+    if (operand.content == Content::kPowers) word = random_powers(word);
     if (operand.content == Content::kAmax) std::memcpy(&word, &kAmax, sizeof word);
   }
   for (int64_t set = 0; set < sets_; ++set) {
@@ -115,9 +119,9 @@ Status Workload::poison(uint8_t value) {
 }
 
 // By pieces: fresh memory for all of a large output costs more than to copy it.
-Result<Outputs> Workload::outputs(uint8_t poison_value) {
+Result<Outputs> Workload::outputs(uint8_t poison_value, KernelKind kernel) {
   NIBBLE_TRY(poison(poison_value));
-  NIBBLE_TRY(launch(0));
+  NIBBLE_TRY(launch(0, kernel));
   Outputs outputs;
   std::string digests;
   std::string piece;

@@ -23,9 +23,9 @@ class Workload {
   int64_t sets() const { return sets_; }
   int64_t bytes() const { return bytes_; }  // that one launch reads and writes
   // Enqueues the request on the default stream; sets repeat after sets().
-  Status launch(int64_t set);
+  Status launch(int64_t set, KernelKind kernel = KernelKind::kFast);
   // The outputs of one launch of set 0.
-  Result<Outputs> outputs(uint8_t poison);
+  Result<Outputs> outputs(uint8_t poison, KernelKind kernel = KernelKind::kFast);
 
  private:
   // In each set `bytes` of it, with a guard before and after them.
@@ -45,7 +45,7 @@ class Workload {
   Context context_;
   DataType type_;  // of kElements
   std::vector<Operand> operands_;
-  std::function<Status(Context&, const Addresses&)> launch_;
+  Launch launch_;
   int64_t bytes_ = 0;
   int64_t sets_ = 1;
 };

@@ -95,8 +95,9 @@ std::vector<Kernel> all_kernels(const ContextState& state, DataType type) {
   const Arch& arch = *state.device.arch;
   std::vector<Kernel> kernels;
   const auto bytes = static_cast<int>(size_of(type));
-  kernels.push_back(
-      {"amax", amax_spec(state, matrix_of(type, 16384)), {.rounds = true, .element_bytes = bytes}});
+  kernels.push_back({"amax",
+                     amax_spec(state, matrix_of(type, 16384), KernelKind::kFast),
+                     {.rounds = true, .element_bytes = bytes}});
   add_quantize(kernels, {"rows", {}, 0}, type, arch);
   for (const QuantizeVariant& variant : quantize_variants()) {
     add_quantize(kernels, variant, type, arch);

@@ -15,6 +15,11 @@
 #include "quantize/dequantize.cuh"
 #include "quantize/quantize.cuh"
 #include "quantize/scale_layout.cuh"
+#include "trusted/amax.cuh"
+#include "trusted/dequantize.cuh"
+#include "trusted/hadamard.cuh"
+#include "trusted/quantize.cuh"
+#include "trusted/scale_layout.cuh"
 
 struct Config {
   static constexpr int kThreads = 256;

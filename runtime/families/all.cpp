@@ -8,16 +8,32 @@
 #include "runtime/families/hadamard.h"
 #include "runtime/families/quantize.h"
 #include "runtime/families/scale_layout.h"
+#include "runtime/families/trusted.h"
 #include "runtime/jit/family.h"
 
 namespace nibble {
 
 std::span<const Family* const> all_families() {
-  static constexpr const Family* kFamilies[] = {
-      &kAmaxFamily,         &kQuantizeFamily,  &kDequantizeFamily,      &kGemmFamily,
-      &kGemmTrustedFamily,  &kHadamardFamily,  &kHadamardColumnsFamily, &kAmaxRowsFamily,
-      &kScaleLayoutFamily,  &kAmaxBatchFamily, &kDequantizeBatchFamily, &kScaleLayoutBatchFamily,
-      &kQuantizeBatchFamily};
+  static constexpr const Family* kFamilies[] = {&kAmaxFamily,
+                                                &kQuantizeFamily,
+                                                &kDequantizeFamily,
+                                                &kGemmFamily,
+                                                &kGemmTrustedFamily,
+                                                &kHadamardFamily,
+                                                &kHadamardColumnsFamily,
+                                                &kAmaxRowsFamily,
+                                                &kScaleLayoutFamily,
+                                                &kAmaxBatchFamily,
+                                                &kDequantizeBatchFamily,
+                                                &kScaleLayoutBatchFamily,
+                                                &kQuantizeBatchFamily,
+                                                &kAmaxTrustedFamily,
+                                                &kAmaxRowsTrustedFamily,
+                                                &kQuantizeTrustedFamily,
+                                                &kDequantizeTrustedFamily,
+                                                &kHadamardTrustedFamily,
+                                                &kHadamardColumnsTrustedFamily,
+                                                &kScaleLayoutTrustedFamily};
   return kFamilies;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "runtime/families/trusted.h"
 #include "runtime/result.h"
 #include "templates/params/quantize.h"
 
@@ -14,14 +15,24 @@ namespace {
 constexpr Variant kVariants[] = {{"quantize/amax.cuh", 0}};
 constexpr Variant kRowsVariants[] = {{"quantize/amax_rows.cuh", 0}};
 
-Status check(const AmaxRequest& request, Pointers pointers) {
+// Of either request.
+template <class Request>
+Request with_stride(Request request) {
+  request.x = with_strides(request.x);
+  return request;
+}
+
+template <class Request>
+Status check(const Request& request, Pointers pointers) {
   NIBBLE_TRY(check_matrix(request.x, "x", pointers));
+  NIBBLE_TRY(check_kernel(request.kernel));
   return check_pointer(request.amax, 4, "amax", {}, pointers);
 }
 
-KernelSpec rows_spec(const ContextState& context, const Matrix& x) {
-  return context.tuning.choose(tile_spec(kAmaxRowsFamily, *context.device.arch, x),
-                               {x.rows, x.columns});
+KernelSpec rows_spec(const ContextState& context, const AmaxRowsRequest& request) {
+  const Matrix& x = request.x;
+  return choose_spec(context, tile_spec(kAmaxRowsFamily, *context.device.arch, x),
+                     {x.rows, x.columns}, request.kernel);
 }
 
 constexpr int64_t kOneBlockElements = 32768;
@@ -50,10 +61,10 @@ const Family kAmaxFamily{"amax",    "AmaxParams", matrix_constants(ElementType::
 const Family kAmaxRowsFamily{"amax_rows",   "AmaxParams", matrix_constants(ElementType::kInput),
                              kRowsVariants, nullptr,      tile_legal};
 
-KernelSpec amax_spec(const ContextState& context, const Matrix& x) {
+KernelSpec amax_spec(const ContextState& context, const Matrix& x, KernelKind kernel) {
   const Matrix flat = flattened(x);
-  return context.tuning.choose(tile_spec(kAmaxFamily, *context.device.arch, flat),
-                               {flat.rows, flat.columns});
+  return choose_spec(context, tile_spec(kAmaxFamily, *context.device.arch, flat),
+                     {flat.rows, flat.columns}, kernel);
 }
 
 Status launch_amax(const ContextState& context, const Kernel& kernel, const Matrix& matrix,
@@ -69,10 +80,9 @@ Status launch_amax(const ContextState& context, const Kernel& kernel, const Matr
 Status amax(Context& context, const AmaxRequest& request) {
   return guarded([&]() -> Status {
     ContextState& state = context.state();
-    AmaxRequest problem = request;
-    problem.x = with_strides(request.x);
+    const AmaxRequest problem = with_stride(request);
     NIBBLE_TRY(check(problem, Pointers::kRequired));
-    const KernelSpec spec = amax_spec(state, problem.x);
+    const KernelSpec spec = amax_spec(state, problem.x, problem.kernel);
     NIBBLE_TRY_ASSIGN(const Kernel* kernel, state.pool.get(spec, request.stream));
     return launch_amax(state, *kernel, problem.x, problem.amax, problem.stream);
   });
@@ -80,37 +90,38 @@ Status amax(Context& context, const AmaxRequest& request) {
 
 Result<Inspection> inspect(Context& context, const AmaxRequest& request) {
   return guarded([&]() -> Result<Inspection> {
-    AmaxRequest problem = request;
-    problem.x = with_strides(request.x);
+    const AmaxRequest problem = with_stride(request);
     NIBBLE_TRY(check(problem, Pointers::kOptional));
     ContextState& state = context.state();
-    return state.pool.inspect(amax_spec(state, problem.x));
+    return state.pool.inspect(amax_spec(state, problem.x, problem.kernel));
   });
 }
 
 Status amax_rows(Context& context, const AmaxRowsRequest& request) {
   return guarded([&]() -> Status {
     ContextState& state = context.state();
-    const Matrix x = with_strides(request.x);
-    NIBBLE_TRY(check({x, request.amax, request.stream}, Pointers::kRequired));
-    NIBBLE_TRY_ASSIGN(const Kernel* kernel, state.pool.get(rows_spec(state, x), request.stream));
-    NIBBLE_TRY(clear_amax(state, request.amax, x.rows, request.stream));
+    const AmaxRowsRequest problem = with_stride(request);
+    const Matrix& x = problem.x;
+    NIBBLE_TRY(check(problem, Pointers::kRequired));
+    NIBBLE_TRY_ASSIGN(const Kernel* kernel,
+                      state.pool.get(rows_spec(state, problem), problem.stream));
+    NIBBLE_TRY(clear_amax(state, problem.amax, x.rows, problem.stream));
     const AmaxParams params{reinterpret_cast<const void*>(x.data),
-                            reinterpret_cast<float*>(request.amax), x.rows, x.columns,
+                            reinterpret_cast<float*>(problem.amax), x.rows, x.columns,
                             x.row_stride};
     // Across, a row is split only where there are too few of them.
     Grid grid = tile_grid(kernel->spec, x.rows, (x.columns + kBlockSize - 1) / kBlockSize);
     grid.x = std::min(grid.x, std::max(1u, atomic_blocks(state, kernel->spec) / grid.y));
-    return launch_tiles(state, *kernel, grid, &params, request.stream);
+    return launch_tiles(state, *kernel, grid, &params, problem.stream);
   });
 }
 
 Result<Inspection> inspect(Context& context, const AmaxRowsRequest& request) {
   return guarded([&]() -> Result<Inspection> {
-    const Matrix x = with_strides(request.x);
-    NIBBLE_TRY(check({x, request.amax, request.stream}, Pointers::kOptional));
+    const AmaxRowsRequest problem = with_stride(request);
+    NIBBLE_TRY(check(problem, Pointers::kOptional));
     ContextState& state = context.state();
-    return state.pool.inspect(rows_spec(state, x));
+    return state.pool.inspect(rows_spec(state, problem));
   });
 }
 

@@ -11,7 +11,7 @@ namespace nibble {
 extern const Family kAmaxFamily;
 extern const Family kAmaxRowsFamily;
 
-KernelSpec amax_spec(const ContextState& context, const Matrix& x);
+KernelSpec amax_spec(const ContextState& context, const Matrix& x, KernelKind kernel);
 // Rows that follow each other without a gap are one row: no ragged edges but the last.
 Matrix flattened(Matrix x);
 

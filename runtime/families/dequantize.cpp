@@ -11,6 +11,7 @@
 #include "runtime/families/quantize_check.h"
 #include "runtime/families/quantize_spec.h"
 #include "runtime/families/tile.h"
+#include "runtime/families/trusted.h"
 #include "runtime/result.h"
 #include "templates/params/quantize.h"
 
@@ -23,8 +24,8 @@ constexpr Variant kVariants[] = {{"quantize/dequantize.cuh", kFp8Conversion}};
 constexpr size_t kFormatPlace = kTileConstants;  // of kFormat, among the constants
 
 KernelSpec tuned_spec(const ContextState& state, const DequantizeRequest& problem) {
-  return state.tuning.choose(dequantize_spec(kDequantizeFamily, problem, *state.device.arch),
-                             {problem.y.rows, problem.y.columns});
+  return choose_spec(state, dequantize_spec(kDequantizeFamily, problem, *state.device.arch),
+                     {problem.y.rows, problem.y.columns}, problem.kernel);
 }
 
 Status launch(const ContextState& state, const Kernel& kernel, const DequantizeRequest& request) {
@@ -58,6 +59,7 @@ DequantizeRequest with_strides(DequantizeRequest request) {
 
 Status check_dequantize(const DequantizeRequest& request, Pointers pointers) {
   NIBBLE_TRY(check_matrix(request.y, "y", pointers));
+  NIBBLE_TRY(check_kernel(request.kernel));
   const int format = static_cast<int>(request.format);
   if (format < 0 || format > 2) {
     return invalid_value("format", {}, format, "nvfp4, mxfp4 or mxfp8");

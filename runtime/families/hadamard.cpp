@@ -7,6 +7,7 @@
 #include <string>
 
 #include "nibble/inspect.hpp"
+#include "runtime/families/trusted.h"
 #include "runtime/result.h"
 
 namespace nibble {
@@ -80,6 +81,9 @@ Status check_output(const HadamardRequest& request, Pointers pointers) {
     return invalid("y.type", static_cast<int>(y.type),
                    "x.type = " + std::to_string(static_cast<int>(x.type)));
   }
+  if (y.data == x.data && request.kernel == KernelKind::kTrusted) {
+    return {Code::kInvalidArgument, "kernel = trusted: y must not be x"};
+  }
   if (y.data == x.data && y.row_stride != x.row_stride) {
     return invalid("y.row_stride", y.row_stride,
                    "x.row_stride = " + std::to_string(x.row_stride) + ", in place");
@@ -89,6 +93,7 @@ Status check_output(const HadamardRequest& request, Pointers pointers) {
 
 Status check(const HadamardRequest& request, Pointers pointers) {
   NIBBLE_TRY(check_matrix(request.x, "x", pointers));
+  NIBBLE_TRY(check_kernel(request.kernel));
   NIBBLE_TRY(check_size(request));
   NIBBLE_TRY(check_signs(request, pointers));
   NIBBLE_TRY(check_output(request, pointers));
@@ -149,8 +154,8 @@ Grid column_grid(const ContextState& context, const KernelSpec& spec,
 }
 
 KernelSpec chosen_spec(const ContextState& context, const HadamardRequest& request) {
-  return context.tuning.choose(hadamard_spec(request, *context.device.arch),
-                               {request.x.rows, request.x.columns});
+  return choose_spec(context, hadamard_spec(request, *context.device.arch),
+                     {request.x.rows, request.x.columns}, request.kernel);
 }
 
 }  // namespace
@@ -158,7 +163,7 @@ KernelSpec chosen_spec(const ContextState& context, const HadamardRequest& reque
 Status launch_hadamard(const ContextState& context, const Kernel& kernel,
                        const HadamardRequest& request) {
   HadamardParams params = params_of(request);
-  const bool along_row = kernel.spec.family == &kHadamardFamily;
+  const bool along_row = request.axis == Axis::kRow;
   if (along_row && params.x_row_stride == params.columns &&
       (params.y == nullptr || params.y_row_stride == params.columns)) {
     params.columns *= params.rows;  // rows without gaps are one row

@@ -34,6 +34,10 @@ enum HadamardConstant : size_t {
 };
 static_assert(size_t{kHadamardThreads} == size_t{kThreads}, "launch_tiles reads it");
 
+std::span<const Constant> hadamard_constants(Axis axis);
+// Whether the constants that are not tuned can stand together.
+bool hadamard_problem_legal(const KernelSpec& spec);
+
 HadamardTiling hadamard_tiling(const KernelSpec& spec);
 // Units (groups, or vectors of short ones) that a thread block of `hadamard` takes at a time.
 int64_t hadamard_tile_units(const KernelSpec& spec);

@@ -161,17 +161,11 @@ bool vector_legal(const KernelSpec& spec, int bytes) {
   return spec.values[kHadamardVectorBytes] == (possible ? bytes : 0);
 }
 
-bool outputs_legal(const KernelSpec& spec) {
-  const auto& v = spec.values;
-  const bool wanted = v[kHadamardWrite] != 0 || v[kHadamardAmax] != 0;
-  return wanted && (v[kHadamardSigns] % 2 == 0 || v[kHadamardSize] <= 128);
-}
-
 bool row_legal(const KernelSpec& spec) {
   const auto& v = spec.values;
   const int threads = v[kHadamardThreads], groups = v[kHadamardGroupsPerThread];
   const bool with_shared = v[kHadamardPasses] != 0;
-  if (!outputs_legal(spec) || threads % v[kHadamardThreadsPerGroup] != 0) return false;
+  if (!hadamard_problem_legal(spec) || threads % v[kHadamardThreadsPerGroup] != 0) return false;
   if (!hadamard_legal(hadamard_tiling(spec))) return false;
   if (with_shared && groups != 1) return false;
   const HadamardLayout layout = hadamard_layout(hadamard_tiling(spec));
@@ -197,12 +191,23 @@ bool column_legal(const KernelSpec& spec) {
   const int size = v[kHadamardSize], rows = v[kHadamardRowsPerThread];
   const int vector_bytes = v[kHadamardVectorBytes];
   const int vector = (vector_bytes == 0 ? 4 : vector_bytes) / element_bytes(spec);
-  return vector_legal(spec, std::max(vector_bytes, 4)) && outputs_legal(spec) && rows <= size &&
-         size / rows <= 8 && rows * vector * element_bytes(spec) <= 128 &&
+  return vector_legal(spec, std::max(vector_bytes, 4)) && hadamard_problem_legal(spec) &&
+         rows <= size && size / rows <= 8 && rows * vector * element_bytes(spec) <= 128 &&
          registers_suffice(rows * vector, v[kHadamardThreads]);
 }
 
 }  // namespace
+
+bool hadamard_problem_legal(const KernelSpec& spec) {
+  const auto& v = spec.values;
+  const bool wanted = v[kHadamardWrite] != 0 || v[kHadamardAmax] != 0;
+  return wanted && (v[kHadamardSigns] % 2 == 0 || v[kHadamardSize] <= 128);
+}
+
+std::span<const Constant> hadamard_constants(Axis axis) {
+  if (axis == Axis::kRow) return kRowConstants;
+  return kColumnConstants;
+}
 
 const Family kHadamardFamily{
     .name = "hadamard",

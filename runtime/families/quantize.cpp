@@ -9,6 +9,7 @@
 #include "runtime/families/quantize.h"
 #include "runtime/families/quantize_check.h"
 #include "runtime/families/quantize_spec.h"
+#include "runtime/families/trusted.h"
 #include "runtime/result.h"
 
 namespace nibble {
@@ -19,8 +20,15 @@ constexpr Variant kVariants[] = {{"quantize/quantize.cuh", kFp8Conversion}};
 
 // The tuned constants are those of the tuning table where it has any.
 KernelSpec tuned_spec(const ContextState& state, const QuantizeRequest& request) {
-  return state.tuning.choose(quantize_spec(kQuantizeFamily, request, *state.device.arch),
-                             {request.x.rows, request.x.columns});
+  return choose_spec(state, quantize_spec(kQuantizeFamily, request, *state.device.arch),
+                     {request.x.rows, request.x.columns}, request.kernel);
+}
+
+// Of the kernel that finds the amax to scale by.
+KernelSpec amax_spec_of(const ContextState& state, const QuantizeRequest& request) {
+  if (!has_transform(request)) return amax_spec(state, request.x, request.kernel);
+  const KernelSpec spec = transformed_amax_spec(kQuantizeFamily, request, *state.device.arch);
+  return request.kernel == KernelKind::kFast ? spec : trusted_spec(spec);
 }
 
 // The kernels of one request; amax is null where there is none to find.
@@ -33,10 +41,7 @@ Result<Kernels> get_kernels(ContextState& state, const QuantizeRequest& request)
   Kernels kernels;
   NIBBLE_TRY_ASSIGN(kernels.quantize, state.pool.get(tuned_spec(state, request), request.stream));
   if (request.amax_given || request.format != QuantizedFormat::kNvfp4) return kernels;
-  const KernelSpec spec = has_transform(request)
-                              ? transformed_amax_spec(kQuantizeFamily, request, *state.device.arch)
-                              : amax_spec(state, request.x);
-  NIBBLE_TRY_ASSIGN(kernels.amax, state.pool.get(spec, request.stream));
+  NIBBLE_TRY_ASSIGN(kernels.amax, state.pool.get(amax_spec_of(state, request), request.stream));
   return kernels;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "runtime/families/quantize_spec.h"
+#include "runtime/families/trusted.h"
 #include "runtime/result.h"
 
 namespace nibble {
@@ -107,6 +108,7 @@ QuantizeRequest with_strides(QuantizeRequest request) {
 Status check_quantize(const QuantizeRequest& request, Pointers pointers) {
   const Matrix& x = request.x;
   NIBBLE_TRY(check_matrix(x, "x", pointers));
+  NIBBLE_TRY(check_kernel(request.kernel));
   NIBBLE_TRY(check_enums(request));
   NIBBLE_TRY(check_options(request));
   NIBBLE_TRY(check_transforms(request));

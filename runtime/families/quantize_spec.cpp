@@ -189,9 +189,13 @@ bool uses_patches(const KernelSpec& spec) {
          spec.values[kSquareBlocks] != 0 || spec.values[kMakesCodes] == 0;
 }
 
+bool quantize_problem_legal(const KernelSpec& spec) {
+  return copies_legal(spec) && sizes_legal(spec) && square_legal(spec) &&
+         (spec.values[kMakesCodes] != 0 || amax_only_legal(spec));
+}
+
 bool quantize_legal(const KernelSpec& spec) {
-  if (!copies_legal(spec) || !sizes_legal(spec) || !square_legal(spec)) return false;
-  if (spec.values[kMakesCodes] == 0 && !amax_only_legal(spec)) return false;
+  if (!quantize_problem_legal(spec)) return false;
   if (uses_patches(spec)) {
     return spec.values[kThreads] == patch_threads(spec) && spec.values[kRowsPerTile] == 1 &&
            spec.values[kBlocksPerThread] == kBlockChoices[0] && spec.values[kVectorBytes] != 32;

@@ -31,6 +31,8 @@ constexpr int kDefaultSigns = 1;
 constexpr int kGivenSigns = 2;
 
 std::span<const Constant> quantize_constants();
+// Whether the constants that are not tuned can stand together.
+bool quantize_problem_legal(const KernelSpec& spec);
 bool quantize_legal(const KernelSpec& spec);
 int quantize_dynamic_shared(const KernelSpec& spec);
 

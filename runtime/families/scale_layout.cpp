@@ -7,6 +7,7 @@
 #include <string>
 
 #include "nibble/inspect.hpp"
+#include "runtime/families/trusted.h"
 #include "runtime/result.h"
 
 namespace nibble {
@@ -61,6 +62,7 @@ Status check_scale_layout(const ScaleLayoutRequest& request, Pointers pointers) 
   constexpr int64_t kMost = int64_t{1} << 31;
   const auto from = static_cast<int>(request.from_layout);
   const auto to = static_cast<int>(request.to_layout);
+  NIBBLE_TRY(check_kernel(request.kernel));
   if (from < 0 || from > 1) return invalid("from_layout", from, "row_major or 128x4");
   if (to != 1 - from) {
     return invalid("to_layout", to,
@@ -111,8 +113,8 @@ int64_t scale_tiles_down(const ScaleLayoutRequest& request) { return (request.ro
 namespace {
 
 KernelSpec tuned_spec(const ContextState& state, const ScaleLayoutRequest& request) {
-  return state.tuning.choose(scale_layout_spec(kScaleLayoutFamily, request, *state.device.arch),
-                             {request.rows, request.blocks});
+  return choose_spec(state, scale_layout_spec(kScaleLayoutFamily, request, *state.device.arch),
+                     {request.rows, request.blocks}, request.kernel);
 }
 
 }  // namespace

@@ -22,6 +22,14 @@ enum : int {
   kBf16 = 2,
 };
 
+// Config::kFormat: of codes and scales.
+enum : int {
+  kNvfp4 = 0,        // E2M1, an E4M3 scale for 16 elements, an fp32 amax of the tensor
+  kMxfp4 = 1,        // E2M1, a UE8M0 scale for 32
+  kMxfp8 = 2,        // E4M3, a UE8M0 scale for 32
+  kFourOverSix = 3,  // NVFP4, its blocks scaled to 6 or to 4
+};
+
 // Config::kFormat: of the operands of a multiplication.
 enum : int {
   kFormatNvfp4 = 0,

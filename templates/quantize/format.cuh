@@ -10,12 +10,6 @@
 
 namespace nibble {
 
-// Config::kFormat.
-constexpr int kNvfp4 = 0;        // E2M1, an E4M3 scale for 16 elements, an fp32 amax of the tensor
-constexpr int kMxfp4 = 1;        // E2M1, a UE8M0 scale for 32
-constexpr int kMxfp8 = 2;        // E4M3, a UE8M0 scale for 32
-constexpr int kFourOverSix = 3;  // NVFP4, its blocks scaled to 6 or to 4
-
 template <int kFormat>
 struct BlockFormat;
 

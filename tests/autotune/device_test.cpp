@@ -57,7 +57,7 @@ void expect_all_right(const Context& context, const Problem& problem, size_t mos
   }
 }
 
-TEST(DeviceMachine, CandidatesOfEveryFamilyGiveTheDefaultsBytes) {
+TEST(DeviceMachine, CandidatesOfEveryFamilyGiveTheTrustedBytes) {
   for (const char* target : {"sm_90a", "sm_100a"}) {
     const Context context = open(emulator_options(target));
     for (const char* family : {"amax", "amax_rows", "quantize", "dequantize"}) {
@@ -71,7 +71,7 @@ TEST(DeviceMachine, CandidatesOfEveryFamilyGiveTheDefaultsBytes) {
   }
 }
 
-TEST(DeviceMachine, CandidatesOfHadamardTransformsGiveTheDefaultsBytes) {
+TEST(DeviceMachine, CandidatesOfHadamardTransformsGiveTheTrustedBytes) {
   const Context context = open(emulator_options());
   expect_all_right(context, {"hadamard", 16, 512, DataType::kBf16, {}, 16}, 12);
   expect_all_right(context, {"hadamard", 5, 4096, DataType::kBf16, {}, 2048}, 24);
@@ -183,6 +183,13 @@ class WrongTemplates : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
+  // Of 16 x 64 numbers, by one thread.
+  const std::string kRight =
+      "if (threadIdx.x != 0 || blockIdx.x != 0 || blockIdx.y != 0) return;\n"
+      "*params.amax = 0.0f;\n"
+      "for (int i = 0; i < 1024; ++i)\n"
+      "  *params.amax = fmaxf(*params.amax, fabsf(static_cast<const float*>(params.x)[i]));\n";
+
   Context with_amax(const std::string& body) {
     std::ofstream(folder_ / "quantize/amax.cuh")
         << "#pragma once\n#include \"params/quantize.h\"\nnamespace nibble {\n"
@@ -211,9 +218,7 @@ class WrongTemplates : public testing::Test {
 };
 
 TEST_F(WrongTemplates, OtherBytesAreRejected) {
-  const Context context = with_amax(
-      "if (threadIdx.x == 0 && blockIdx.x == 0 && blockIdx.y == 0)"
-      " *params.amax = Config::kThreads == 128 ? 1.0f : 2.0f;");
+  const Context context = with_amax(kRight + "if (Config::kThreads == 128) *params.amax = 1.0f;");
   int wrong = 0;
   for (const Outcome& outcome : report_for(context).outcomes) {
     const bool expected = value_of(outcome.spec, "threads") == 128;
@@ -223,10 +228,16 @@ TEST_F(WrongTemplates, OtherBytesAreRejected) {
   EXPECT_GT(wrong, 0);
 }
 
+TEST_F(WrongTemplates, WhatAllCandidatesGetWrongIsAFailure) {
+  const Context context = with_amax(kRight + "*params.amax = 1.0f;");
+  const auto machine = machine_for(context, {"amax", 16, 64, DataType::kF32, {}});
+  const Status status = tune(*machine, candidates(machine->chosen(), 1, 1), {}, {}).status();
+  EXPECT_EQ(status.code(), Code::kInternal);
+  EXPECT_NE(status.message().find("trusted kernel's"), std::string::npos) << status.message();
+}
+
 TEST_F(WrongTemplates, WritesBesideTheOutputAreRejected) {
-  const Context context = with_amax(
-      "if (threadIdx.x == 0 && blockIdx.x == 0 && blockIdx.y == 0)"
-      " params.amax[Config::kThreads == 128 ? 1 : 0] = 2.0f;");
+  const Context context = with_amax(kRight + "if (Config::kThreads == 128) params.amax[1] = 2.0f;");
   for (const Outcome& outcome : report_for(context).outcomes) {
     if (value_of(outcome.spec, "threads") != 128) continue;
     EXPECT_EQ(outcome.verdict, Verdict::kWrong);
@@ -235,9 +246,8 @@ TEST_F(WrongTemplates, WritesBesideTheOutputAreRejected) {
 }
 
 TEST_F(WrongTemplates, WhatDoesNotCompileIsReported) {
-  const Context context = with_amax(
-      "static_assert(Config::kThreads != 128, \"kThreads: not 128\");\n"
-      "*params.amax = 2.0f;");
+  const Context context =
+      with_amax("static_assert(Config::kThreads != 128, \"kThreads: not 128\");\n" + kRight);
   int failed = 0;
   for (const Outcome& outcome : report_for(context).outcomes) {
     if (value_of(outcome.spec, "threads") != 128) continue;

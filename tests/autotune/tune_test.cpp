@@ -41,6 +41,7 @@ class FakeMachine : public Machine {
   };
 
   std::map<int, Candidate> candidate;
+  Candidate trusted;
   double noise = 0;  // half the width of what a sample may be off, as a fraction
   bool timed = true;
   double compile_cost = 0.01;  // of this clock
@@ -70,6 +71,11 @@ class FakeMachine : public Machine {
     const uint64_t low = one.digest + (run >= one.wrong_from ? 1 : 0);
     const uint64_t high = one.writes_all ? 0 : poison;
     return Outputs{{low, high}, one.intact};
+  }
+  Result<Outputs> trusted_outputs(uint8_t poison) override {
+    clock += run_cost;
+    if (!trusted.launches) return Status(Code::kDriverError, "cuLaunchKernel");
+    return Outputs{{trusted.digest, trusted.writes_all ? 0u : poison}, trusted.intact};
   }
   bool has_times() const override { return timed; }
   Result<double> seconds(const KernelSpec& spec) override {
@@ -158,7 +164,27 @@ TEST(Tune, LuckIsNotRecorded) {
   EXPECT_EQ(report.outcomes[2].verdict, Verdict::kSlower);
 }
 
-TEST(Tune, ADefaultThatDoesNotRepeatItselfIsAFailure) {
+TEST(Tune, ATrustedKernelThatDoesNotRepeatItselfIsAFailure) {
+  for (auto change : {+[](FakeMachine::Candidate& one) { one.writes_all = false; },
+                      +[](FakeMachine::Candidate& one) { one.intact = false; }}) {
+    FakeMachine machine;
+    change(machine.trusted);
+    const Status status = tune(machine, numbered(3), {}, {}).status();
+    EXPECT_EQ(status.code(), Code::kInternal);
+    EXPECT_NE(status.message().find("trusted"), std::string::npos) << status.message();
+  }
+  FakeMachine broken;
+  broken.trusted.launches = false;
+  EXPECT_EQ(tune(broken, numbered(3), {}, {}).status().code(), Code::kDriverError);
+}
+
+TEST(Tune, ADefaultThatIsWrongIsAFailure) {
+  FakeMachine other;
+  other.candidate[0].digest = 2;
+  const Status status = tune(other, numbered(3), {}, {}).status();
+  EXPECT_EQ(status.code(), Code::kInternal);
+  EXPECT_NE(status.message().find("number=0"), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("trusted"), std::string::npos) << status.message();
   FakeMachine gaps;
   gaps.candidate[0].writes_all = false;
   EXPECT_EQ(tune(gaps, numbered(3), {}, {}).status().code(), Code::kInternal);

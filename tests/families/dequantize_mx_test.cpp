@@ -48,7 +48,8 @@ class DequantizeMx : public DeviceTest {
     return static_cast<float>(std::ldexp(static_cast<double>(code), scale - 127));
   }
 
-  void check(const Shape& shape, QuantizedFormat format, DataType type, ScaleLayout layout) {
+  void check(const Shape& shape, QuantizedFormat format, DataType type, ScaleLayout layout,
+             KernelKind kernel) {
     SCOPED_TRACE(testing::Message() << shape.rows << "x" << shape.columns << " format "
                                     << static_cast<int>(format) << " " << type_name(type));
     const Quantised matrix = random_matrix(shape, format);
@@ -63,6 +64,7 @@ class DequantizeMx : public DeviceTest {
     scales.upload(scale_bytes);
     DequantizeRequest request;
     request.format = format;
+    request.kernel = kernel;
     request.x = {codes.address(), scales.address(), 0, layout};
     request.y = {y.address(), type, shape.rows, shape.columns, stride};
     expect_ok(dequantize(context(), request));
@@ -95,7 +97,7 @@ TEST_P(DequantizeMx, ShapesTypesAndLayouts) {
       for (const ScaleLayout layout : {ScaleLayout::kRowMajor, ScaleLayout::k128x4}) {
         for (const Shape& shape :
              {Shape{1, 1}, {1, 32}, {3, 33}, {130, 96}, {5, 1000, 3}, {129, 64, 16}, {2, 5000}}) {
-          check(shape, format, type, layout);
+          for (const KernelKind kernel : kKernels) check(shape, format, type, layout, kernel);
         }
       }
     }

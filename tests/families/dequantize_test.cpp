@@ -20,11 +20,17 @@ class Amax : public DeviceTest {
     Guarded x_device(context(), static_cast<int64_t>(input.size()), misalign);
     Guarded result(context(), 4);
     x_device.upload(input);
-    expect_ok(
-        amax(context(), {{x_device.address(), type, rows, columns, stride}, result.address()}));
-    EXPECT_EQ(std::bit_cast<uint32_t>(decode(result.download(), DataType::kF32)[0]),
-              std::bit_cast<uint32_t>(reference::amax(x)))
-        << type_name(type) << " " << rows << "x" << columns;
+    for (const KernelKind kernel : kKernels) {
+      AmaxRequest request;
+      request.x = {x_device.address(), type, rows, columns, stride};
+      request.amax = result.address();
+      request.kernel = kernel;
+      expect_ok(amax(context(), request));
+      EXPECT_EQ(std::bit_cast<uint32_t>(decode(result.download(), DataType::kF32)[0]),
+                std::bit_cast<uint32_t>(reference::amax(x)))
+          << type_name(type) << " " << rows << "x" << columns << " kernel "
+          << static_cast<int>(kernel);
+    }
   }
 };
 
@@ -61,15 +67,21 @@ TEST_P(Amax, OfEachRow) {
       Guarded x_device(context(), static_cast<int64_t>(input.size()));
       Guarded result(context(), 4 * rows);
       x_device.upload(input);
-      expect_ok(amax_rows(
-          context(), {{x_device.address(), type, rows, columns, columns + gap}, result.address()}));
-      const std::vector<float> actual = decode(result.download(), DataType::kF32);
-      for (int64_t row = 0; row < rows; ++row) {
-        const std::span<const float> values(&x[static_cast<size_t>(row * columns)],
-                                            static_cast<size_t>(columns));
-        ASSERT_EQ(std::bit_cast<uint32_t>(actual[static_cast<size_t>(row)]),
-                  std::bit_cast<uint32_t>(reference::amax(values)))
-            << type_name(type) << " " << rows << "x" << columns << " row " << row;
+      for (const KernelKind kernel : kKernels) {
+        AmaxRowsRequest request;
+        request.x = {x_device.address(), type, rows, columns, columns + gap};
+        request.amax = result.address();
+        request.kernel = kernel;
+        expect_ok(amax_rows(context(), request));
+        const std::vector<float> actual = decode(result.download(), DataType::kF32);
+        for (int64_t row = 0; row < rows; ++row) {
+          const std::span<const float> values(&x[static_cast<size_t>(row * columns)],
+                                              static_cast<size_t>(columns));
+          ASSERT_EQ(std::bit_cast<uint32_t>(actual[static_cast<size_t>(row)]),
+                    std::bit_cast<uint32_t>(reference::amax(values)))
+              << type_name(type) << " " << rows << "x" << columns << " row " << row << " kernel "
+              << static_cast<int>(kernel);
+        }
       }
     }
   }
@@ -117,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(Devices, Amax, testing::ValuesIn(kDevices), device_test
 class Dequantize : public DeviceTest {
  protected:
   void check(const reference::Matrix& matrix, float amax, DataType type, ScaleLayout layout,
-             int64_t gap) {
+             int64_t gap, KernelKind kernel = KernelKind::kFast) {
     const int64_t blocks = (matrix.columns + 15) / 16;
     const std::vector<uint8_t> scale_bytes =
         layout == ScaleLayout::k128x4 ? reference::to_128x4(matrix.scales, matrix.rows, blocks)
@@ -133,6 +145,7 @@ class Dequantize : public DeviceTest {
     DequantizeRequest request;
     request.x = {codes.address(), scales.address(), amax_device.address(), layout};
     request.y = {y.address(), type, matrix.rows, matrix.columns, stride};
+    request.kernel = kernel;
     expect_ok(dequantize(context(), request));
 
     const std::vector<uint8_t> expected = encode(reference::dequantize(matrix, amax), type);
@@ -176,7 +189,9 @@ TEST_P(Dequantize, ShapesTypesAndLayouts) {
                                         {5, 1000, 3},
                                         {129, 64, 16},
                                         {2, 5000, 0}}) {
-        check(random_matrix(rows, columns, random), 3.0f, type, layout, gap);
+        for (const KernelKind kernel : kKernels) {
+          check(random_matrix(rows, columns, random), 3.0f, type, layout, gap, kernel);
+        }
       }
     }
   }
@@ -194,7 +209,9 @@ TEST_P(Dequantize, EveryCodeWithEveryScale) {
   for (DataType type : kTypes) {
     for (float amax : {0.0f, 1.0f, 2688.0f, 65504.0f, 3e38f, 1e-38f, 1e-44f}) {
       SCOPED_TRACE(amax);
-      check(matrix, amax, type, ScaleLayout::kRowMajor, 0);
+      for (const KernelKind kernel : kKernels) {
+        check(matrix, amax, type, ScaleLayout::kRowMajor, 0, kernel);
+      }
     }
   }
 }

@@ -20,6 +20,8 @@ namespace nibble::test {
 inline const char* const kDevices[] = {"emulator:sm_90a", "emulator:sm_100a", "emulator:sm_103a",
                                        "emulator:sm_120a", "cuda"};
 
+inline constexpr KernelKind kKernels[] = {KernelKind::kFast, KernelKind::kTrusted};
+
 inline std::string device_test_name(const testing::TestParamInfo<const char*>& info) {
   std::string name = info.param;
   for (char& c : name) c = c == ':' ? '_' : c;

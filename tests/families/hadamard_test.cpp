@@ -194,6 +194,33 @@ TEST_P(Hadamard, EveryTypeAndDirection) {
   }
 }
 
+TEST_P(Hadamard, TrustedKernels) {
+  int turn = 0;
+  HadamardRequest request;
+  request.kernel = KernelKind::kTrusted;
+  for (const int size : all_sizes()) {
+    if (size > 1024 && !on_gpu()) continue;
+    request.size = size;
+    request.axis = Axis::kRow;
+    request.sign_vector = SignVector::kDevice;
+    request.inverse = turn % 2 == 1;
+    Case shape{.type = kTypes[turn++ % 3], .rows = 3, .columns = 2 * size, .amax = true};
+    check(request, shape);
+    request.inverse = !request.inverse;
+    shape.x_gap = 1;
+    check(request, shape, random_bits(shape.rows * shape.columns, shape.type, random_));
+    if (size > 128 || (size & (size - 1)) != 0) continue;
+    request.axis = Axis::kColumn;
+    check(request, {.type = shape.type, .rows = 2 * size, .columns = 5, .y_gap = 2, .amax = true});
+    request.sign_vector = SignVector::kMask;
+    request.sign_mask = {0x12345678u, 0x9abcdef0u, 0x0f1e2d3cu, 0xfedcba98u};
+    check(request, {.type = shape.type, .rows = size, .columns = 40, .write = false, .amax = true});
+    if (size < 16) continue;
+    request.sign_vector = SignVector::kDefault;
+    check(request, {.type = shape.type, .rows = size, .columns = 40});
+  }
+}
+
 TEST_P(Hadamard, LargestSizes) {
   for (const int size : {16384, 32768, 24576, 28672}) {
     for (const DataType type : {DataType::kF32, DataType::kBf16}) {

@@ -27,6 +27,7 @@ struct Case {
   BlockScaling scaling = BlockScaling::kLargest;
   int size = 16, transposed_size = 16;  // of the transforms
   bool other_layout = false;            // of the transposed copy's scales
+  KernelKind kernel = KernelKind::kFast;
 
   std::string text() const {
     std::ostringstream out;
@@ -36,7 +37,8 @@ struct Case {
         << " " << transposed_transform << " of " << size << " " << transposed_size
         << (records ? " records" : "")
         << (scaling == BlockScaling::kFourOverSix ? " four over six" : "")
-        << (other_layout ? " other layout" : "");
+        << (other_layout ? " other layout" : "")
+        << (kernel == KernelKind::kTrusted ? " trusted" : "");
     return out.str();
   }
 };
@@ -223,6 +225,7 @@ class QuantizeCheck : public DeviceTest {
     request.rounding = c.rounding;
     request.scaling = c.scaling;
     request.seed = kSeed;
+    request.kernel = c.kernel;
     request.transform = transform_of(c.transform, c.size);
     request.transposed_transform = transform_of(c.transposed_transform, c.transposed_size);
     const bool has_rows = c.copies != Copies::kTransposed;

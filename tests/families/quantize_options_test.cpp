@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
 // quantize with all its options, bit for bit against the reference, on every device.
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -24,6 +25,33 @@ TEST_P(QuantizeOptions, EveryCombination) {
       check(random_normal(int64_t{130} * 200, type, 3.0f, random), type, 130, 200, layout,
             cases[i]);
       check(random_bits(int64_t{40} * 72, type, random), type, 40, 72, layout, cases[i]);
+    }
+  }
+}
+
+// What the fast kernels are held against elsewhere is held against the reference itself.
+TEST_P(QuantizeOptions, TrustedKernels) {
+  std::mt19937_64 random(4);
+  std::vector<Case> cases = all_cases();
+  std::ranges::copy(wide_transform_cases(), std::back_inserter(cases));
+  for (size_t i = 0; i < cases.size(); ++i) {
+    // Their PTX is nearly the same for all targets: all of them for one, on a GPU, else some.
+    if (i % 4 != 0 && !on_gpu() && GetParam() != std::string("emulator:sm_100a")) continue;
+    Case c = cases[i];
+    c.kernel = KernelKind::kTrusted;
+    c.other_layout = c.copies == Copies::kBoth && i % 3 == 0;
+    const ScaleLayout layout = kLayouts[i / 3 % 2];
+    const DataType type = kTypes[i % 3];
+    // Only whole groups of more than 16.
+    const bool wide = c.size > 16 || c.transposed_size > 16;
+    const int64_t rows = wide ? 128 : 37, columns = wide ? 256 : 75;
+    const int64_t count = rows * columns;
+    check(random_normal(count, type, 3.0f, random), type, rows, columns, layout, c, nullptr, 3);
+    check(random_bits(count, type, random), type, rows, columns, layout, c);
+    if (c.format != QuantizedFormat::kNvfp4) continue;
+    for (const float amax : {0.0f, 5.3125f, 3e38f, 1e-41f, INFINITY}) {
+      check(random_bits(int64_t{16} * 128, type, random), type, 16, 128, layout,
+            wide ? Case{.kernel = c.kernel} : c, &amax);
     }
   }
 }

@@ -61,12 +61,19 @@ TEST_P(ScaleLayouts, BothWays) {
     Guarded row_major(context(), std::ssize(rows), shape.misalign);
     Guarded tiled(context(), std::ssize(tiles)), back(context(), std::ssize(rows), shape.misalign);
     row_major.upload(rows);
-    expect_ok(convert_scales(
-        context(), request_of(shape, row_major.address(), tiled.address(), ScaleLayout::k128x4)));
-    EXPECT_EQ(tiled.download(), tiles);
-    expect_ok(convert_scales(
-        context(), request_of(shape, tiled.address(), back.address(), ScaleLayout::kRowMajor)));
-    EXPECT_EQ(back.download(), with_gaps(dense, shape, Guarded::kPoison));
+    ScaleLayoutRequest there =
+        request_of(shape, row_major.address(), tiled.address(), ScaleLayout::k128x4);
+    ScaleLayoutRequest again =
+        request_of(shape, tiled.address(), back.address(), ScaleLayout::kRowMajor);
+    for (const KernelKind kernel : kKernels) {
+      there.kernel = again.kernel = kernel;
+      expect_ok(convert_scales(context(), there));
+      EXPECT_EQ(tiled.download(), tiles);
+      expect_ok(convert_scales(context(), again));
+      EXPECT_EQ(back.download(), with_gaps(dense, shape, Guarded::kPoison));
+      expect_ok(context().fill(tiled.address(), Guarded::kPoison, std::ssize(tiles)));
+      expect_ok(context().fill(back.address(), Guarded::kPoison, std::ssize(rows)));
+    }
   }
 }
 

@@ -14,6 +14,7 @@ struct AmaxRequest {
   Matrix x;                // rows, columns >= 1
   DevicePointer amax = 0;  // one float, 4-byte aligned; overwritten
   Stream stream = nullptr;
+  KernelKind kernel = KernelKind::kFast;
 };
 
 // Enqueues the reduction on the stream.
@@ -24,6 +25,7 @@ struct AmaxRowsRequest {
   Matrix x;                // rows, columns >= 1
   DevicePointer amax = 0;  // x.rows floats, 4-byte aligned; overwritten
   Stream stream = nullptr;
+  KernelKind kernel = KernelKind::kFast;
 };
 Status amax_rows(Context& context, const AmaxRowsRequest& request);
 

@@ -19,6 +19,7 @@ struct DequantizeRequest {
   // bytes; strides of 0 follow.
   QuantizedFormat format = QuantizedFormat::kNvfp4;
   BlockScaling scaling = BlockScaling::kLargest;  // that of its quantisation
+  KernelKind kernel = KernelKind::kFast;
 };
 
 // Enqueues the conversion on the stream.

@@ -39,6 +39,7 @@ struct HadamardRequest {
   float scale = 0;          // what sums are multiplied by; 0: 1 / sqrt(size), orthonormal
   DevicePointer amax = 0;   // one float, overwritten: max |y| as rounded; 0: not wanted
   Stream stream = nullptr;
+  KernelKind kernel = KernelKind::kFast;  // kTrusted: y may not be x
 };
 
 // Enqueues the transform on the stream. Compiles what is not yet in memory or on disk, except

@@ -91,6 +91,8 @@ struct QuantizeRequest {
   // of: for the next step. Without a transform both are the same.
   DevicePointer recorded_amax = 0;
   DevicePointer transposed_recorded_amax = 0;
+
+  KernelKind kernel = KernelKind::kFast;
 };
 
 // Enqueues the quantisation on the stream. Compiles what is not yet in memory or on disk, except

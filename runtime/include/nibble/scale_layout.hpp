@@ -20,6 +20,7 @@ struct ScaleLayoutRequest {
   int64_t blocks = 0;                           // in a row, >= 1
   int64_t row_stride = 0;                       // bytes, of the row-major side; 0: blocks
   Stream stream = nullptr;
+  KernelKind kernel = KernelKind::kFast;
 };
 
 // Enqueues the conversion on the stream.

@@ -26,6 +26,13 @@ enum class ScaleLayout : int {
 };
 std::string_view layout_name(ScaleLayout layout);  // "128x4"
 
+// Which kernel serves a request.
+enum class KernelKind : int {
+  kFast = 0,
+  kTrusted = 1,  // plain and slow, with the same bits by other means: what fast kernels are held
+                 // against on a GPU
+};
+
 constexpr int64_t kBlockSize = 16;  // elements that share a block scale
 
 // Bytes of the packed E2M1 codes of one row: whole blocks, the missing elements are zero codes.
