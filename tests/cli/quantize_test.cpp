@@ -278,7 +278,8 @@ TEST_F(Quantize, FolderWithShardsAndConfiguration) {
   }
   EXPECT_EQ(index["weight_map"].size(), tensors);
   // 1.5 everywhere: its own amax, so every value is exact.
-  for (const auto& tensor : ran.json()["tensors"]) {
+  const nlohmann::json report = ran.json();
+  for (const auto& tensor : report.at("tensors")) {
     if (tensor["name"] == "model.layers.1.mlp.down_proj.weight") {
       EXPECT_LT(tensor["largest_error"], 1e-6);
     }
