@@ -257,6 +257,13 @@ struct PatchQuantizer {
     for (int i = 0; i < 2; ++i) {
       patch.template row<Config::kRowTransform, Config::kRowTransformSize>(r + i, params.signs[0],
                                                                            y[i]);
+      if constexpr (Config::kRowTransform != kNoTransform && kRows > 16) {
+        // A group of which no element exists stays 0: signs would make some of it -0.
+        if (tile_column - tile_column % 16 >= columns) {
+#pragma unroll
+          for (uint32_t& word : y[i]) word = 0;
+        }
+      }
     }
     float amax[2];
     Rows::template amax_of_rows<kIgnoreNan>(y, amax);

@@ -47,20 +47,22 @@ struct RowBlock {
   }
 
   // Groups larger than a block lie in the blocks of neighbouring lanes, of which all go the same
-  // way: there are only whole groups in a row. kWarp: all lanes of the warp do.
+  // way: there are only whole groups in a row. kWarp: all lanes of the warp do. `count` elements
+  // exist, all with kWarp; a group of which none does stays 0: signs would make some of it -0.
   static constexpr int kSize = Config::kRowTransformSize;
   static constexpr int kCount = kSize < Format::kBlock ? kSize : Format::kBlock;  // of a thread
   static constexpr int kLanes = kSize / kCount;
   static_assert(kLanes == 1 || Tile<Config>::kThreadsPerRow % 32 == 0,
                 "kRowTransformSize: more than a block takes whole warps of a row");
   template <bool kWarp>
-  __device__ void transform(const uint32_t (&signs)[4]) {
+  __device__ void transform(const uint32_t (&signs)[4], int count) {
     if constexpr (Config::kRowTransform != kNoTransform) {
       const int lane = threadIdx.x % kLanes;
       const uint32_t members =
           kWarp ? 0xffffffffu : ((1u << kLanes) - 1) << (threadIdx.x % 32 - lane);
 #pragma unroll
       for (int first = 0; first < kParts; first += kCount / 16) {
+        if (!kWarp && first > 0 && 16 * first >= count) continue;
         float z[kCount];
 #pragma unroll
         for (int i = 0; i < kCount; ++i) z[i] = part[first + i / 16].value(i % 16);
@@ -210,7 +212,7 @@ struct RowBlocks {
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
         const int64_t at = first + i * kStep;
-        block[i].template transform<true>(params.signs[0]);
+        block[i].template transform<true>(params.signs[0], Format::kBlock);
         scales[Layout::block_offset(at)] = static_cast<uint8_t>(block[i].quantize(
             params, tensor, row, at, codes + i * kStep * Block::kCodeBytes, recorded));
       }
@@ -222,9 +224,9 @@ struct RowBlocks {
         if (i < written) {
           Block block;
           const int64_t left = params.columns - at * Format::kBlock;
-          block.load(x + i * kStep * Block::kBytes,
-                     left < Format::kBlock ? static_cast<int>(left) : Format::kBlock);
-          block.template transform<false>(params.signs[0]);
+          const int count = left < Format::kBlock ? static_cast<int>(left) : Format::kBlock;
+          block.load(x + i * kStep * Block::kBytes, count);
+          block.template transform<false>(params.signs[0], count);
           scale = block.quantize(params, tensor, row, at, codes + i * kStep * Block::kCodeBytes,
                                  recorded);
         }

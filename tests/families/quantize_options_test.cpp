@@ -56,6 +56,32 @@ TEST_P(QuantizeOptions, TrustedKernels) {
   }
 }
 
+// Of blocks of 32 the second group of 16 may lie beyond the row: its elements are missing, and stay
+// +0 whatever the signs.
+TEST_P(QuantizeOptions, GroupsThatAreMissingHaveNoSigns) {
+  std::mt19937_64 random(6);
+  size_t turn = 0;
+  for (const auto format : {QuantizedFormat::kMxfp4, QuantizedFormat::kMxfp8}) {
+    for (const auto copies : {Copies::kRowWise, Copies::kTransposed, Copies::kBoth}) {
+      for (const auto rounding : {Rounding::kNearestEven, Rounding::kStochastic}) {
+        for (const KernelKind kernel : kKernels) {
+          const int signs = copies == Copies::kTransposed ? -1 : 0xFFFF;
+          const int transposed = copies == Copies::kRowWise ? -1 : 0xFFFF;
+          const Case c{.format = format,
+                       .copies = copies,
+                       .rounding = rounding,
+                       .transform = signs,
+                       .transposed_transform = transposed,
+                       .kernel = kernel};
+          const DataType type = kTypes[turn++ % std::size(kTypes)];
+          check(random_normal(5 * 7, type, 1.0f, random), type, 5, 7, ScaleLayout::k128x4, c);
+          check(random_normal(40 * 136, type, 1.0f, random), type, 40, 136, ScaleLayout::k128x4, c);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(QuantizeOptions, CopiesHaveLayoutsOfTheirOwn) {
   std::mt19937_64 random(6);
   for (const Case& c :
