@@ -25,7 +25,7 @@ constexpr int kTransforms[] = {0, 1, 2};
 constexpr int kTransformSizes[] = {16, 32, 64, 128};
 constexpr std::string_view kTransformNames[] = {"none", "default", "given"};
 
-constexpr int kPatchTile = 128;  // rows and columns
+constexpr int kPatchTile = 128;  // columns, and rows or twice the rows
 
 // clang-format off: a constant a row
 std::array<Constant, kQuantizeConstants> make_constants() {
@@ -77,7 +77,7 @@ int patch_columns(const KernelSpec& spec) {
   return spec.values[kElementType] == static_cast<int>(DataType::kF32) ? 4 : 8;
 }
 int patch_threads(const KernelSpec& spec) {
-  return kPatchTile / patch_rows(spec) * (kPatchTile / patch_columns(spec));
+  return spec.values[kRowsPerTile] / patch_rows(spec) * (kPatchTile / patch_columns(spec));
 }
 
 bool has_transform(const KernelSpec& spec) {
@@ -157,7 +157,27 @@ void choose_tile(KernelSpec& spec, const Matrix& x) {
   }
 }
 
-int64_t patch_tiles(int64_t length) { return (length + kPatchTile - 1) / kPatchTile; }
+int64_t patch_tiles_across(int64_t columns) { return (columns + kPatchTile - 1) / kPatchTile; }
+// To a multiple of 128 rows, as scales are padded.
+int64_t patch_tiles_down(const KernelSpec& spec, int64_t rows) {
+  return (rows + kPatchTile - 1) / kPatchTile * (kPatchTile / spec.values[kRowsPerTile]);
+}
+
+// A tile of 64 rows has whole tiles of the 128x4 layout where a block is 16 of them.
+bool patches_legal(const KernelSpec& spec) {
+  const int rows = spec.values[kRowsPerTile];
+  const bool half = format_of(spec) == QuantizedFormat::kNvfp4 && rows == kPatchTile / 2 &&
+                    spec.values[kColumnTransformSize] <= rows;
+  return (rows == kPatchTile || half) && spec.values[kThreads] == patch_threads(spec) &&
+         spec.values[kBlocksPerThread] == kBlockChoices[0] && spec.values[kVectorBytes] != 32;
+}
+
+void choose_patches(KernelSpec& spec) {
+  spec.values[kRowsPerTile] = kPatchTile;
+  spec.values[kBlocksPerThread] = kBlockChoices[0];
+  spec.values[kThreads] = patch_threads(spec);
+  spec.values[kVectorBytes] = std::min(spec.values[kVectorBytes], 16);
+}
 
 // Of a matrix' scales, padding included: that of the 128x4 layout is written too.
 struct Scales {
@@ -196,10 +216,7 @@ bool quantize_problem_legal(const KernelSpec& spec) {
 
 bool quantize_legal(const KernelSpec& spec) {
   if (!quantize_problem_legal(spec)) return false;
-  if (uses_patches(spec)) {
-    return spec.values[kThreads] == patch_threads(spec) && spec.values[kRowsPerTile] == 1 &&
-           spec.values[kBlocksPerThread] == kBlockChoices[0] && spec.values[kVectorBytes] != 32;
-  }
+  if (uses_patches(spec)) return patches_legal(spec);
   // Blocks of a thread are in registers at once.
   const int words = patch_rows(spec) * 4 / patch_columns(spec);
   return tile_legal(spec) && spec.values[kThreads] % spec.values[kRowsPerTile] == 0 &&
@@ -210,9 +227,12 @@ int quantize_dynamic_shared(const KernelSpec& spec) {
   if (!uses_patches(spec)) return 0;
   const auto format = format_of(spec);
   const bool both = spec.values[kCopies] == static_cast<int>(Copies::kBoth);
-  const int gaps = kPatchTile / patch_rows(spec);
-  const int patches = (kPatchTile * (kPatchTile / patch_columns(spec) + 1) + gaps) * 16;
-  const int scales = 2 * kPatchTile * kPatchTile / block_size(format);
+  const int rows = spec.values[kRowsPerTile];
+  const int gaps = rows / patch_rows(spec);
+  const int patches = (rows * (kPatchTile / patch_columns(spec) + 1) + gaps) * 16;
+  // Half of the rows of the 128x4 layout leave gaps.
+  const bool swizzled = spec.values[kScaleLayout] == static_cast<int>(ScaleLayout::k128x4);
+  const int scales = 2 * (swizzled ? kPatchTile : rows) * kPatchTile / block_size(format);
   const int factors = 128 * 4 * (both && has_transform(spec) ? 2 : 1);
   constexpr int kTensors = 32;  // their scales
   return patches + scales + factors + kTensors;
@@ -237,8 +257,7 @@ KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, c
   spec.values[kColumnTransformSize] = size_of(request.transposed_transform);
   spec.values[kRecordsAmax] = request.recorded_amax != 0 || request.transposed_recorded_amax != 0;
   if (uses_patches(spec)) {
-    spec.values[kThreads] = patch_threads(spec);
-    spec.values[kVectorBytes] = std::min(spec.values[kVectorBytes], 16);
+    choose_patches(spec);
   } else {
     choose_tile(spec, request.x);
   }
@@ -255,24 +274,21 @@ KernelSpec transformed_amax_spec(const Family& family, const QuantizeRequest& re
   spec.values[kStochastic] = 0;
   spec.values[kScaleLayout] = 0;
   spec.values[kOtherLayout] = 0;
-  spec.values[kRowsPerTile] = 1;
-  spec.values[kBlocksPerThread] = kBlockChoices[0];
-  spec.values[kThreads] = patch_threads(spec);
-  spec.values[kVectorBytes] = std::min(spec.values[kVectorBytes], 16);
+  choose_patches(spec);
   return spec;
 }
 
 Grid quantize_grid(const KernelSpec& spec, int64_t rows, int64_t columns) {
   if (uses_patches(spec)) {
-    return {static_cast<unsigned>(patch_tiles(columns)),
-            static_cast<unsigned>(std::min<int64_t>(65535, patch_tiles(rows)))};
+    return {static_cast<unsigned>(patch_tiles_across(columns)),
+            static_cast<unsigned>(std::min<int64_t>(65535, patch_tiles_down(spec, rows)))};
   }
   const Scales scales = scales_of(spec, rows, columns);
   return tile_grid(spec, scales.rows, scales.blocks);
 }
 
 int64_t quantize_tiles(const KernelSpec& spec, int64_t rows, int64_t columns) {
-  if (uses_patches(spec)) return patch_tiles(rows) * patch_tiles(columns);
+  if (uses_patches(spec)) return patch_tiles_down(spec, rows) * patch_tiles_across(columns);
   const Scales scales = scales_of(spec, rows, columns);
   const int64_t tall = spec.values[kRowsPerTile];
   const int64_t wide = spec.values[kThreads] / tall * spec.values[kBlocksPerThread];

@@ -26,7 +26,6 @@ __device__ void quantize_row_tiles(const QuantizeParams& item, int64_t tile, int
   blocks.finish();
 }
 
-// Tiles of 128 x 128.
 template <class Config>
 __device__ void quantize_patch_tiles(const QuantizeParams& item, int64_t tile, int64_t end) {
   using Quantizer = PatchQuantizer<Config>;
@@ -35,7 +34,7 @@ __device__ void quantize_patch_tiles(const QuantizeParams& item, int64_t tile, i
   const int64_t across = ceil_div(item.columns, kPatchTile);
   TilePlace place(tile, across);
   quantizer.begin_at(place.across * kPatchTile);
-  quantizer.load(place.down * kPatchTile);
+  quantizer.load(place.down * Config::kRowsPerTile);
   quantizer.prepare();
   while (true) {
     quantizer.tile();
@@ -43,7 +42,7 @@ __device__ void quantize_patch_tiles(const QuantizeParams& item, int64_t tile, i
     if (++tile == end) break;
     place.next(across);
     quantizer.begin_at(place.across * kPatchTile);
-    quantizer.load(place.down * kPatchTile);
+    quantizer.load(place.down * Config::kRowsPerTile);
   }
   quantizer.finish();
 }

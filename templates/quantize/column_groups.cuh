@@ -19,12 +19,12 @@ struct ColumnGroups {
 
   // A thread has 16 rows of a word column, neighbouring lanes those below.
   static constexpr int kPart = 16;
-  static constexpr int kParts = kPatchTile / kPart;
+  static constexpr int kParts = Config::kRowsPerTile / kPart;
   static constexpr int kLanes = kSize / kPart;
   static constexpr int kWordColumns = 4 * ThePatch::kAcross;
   static constexpr int kStep = Config::kThreads / kParts;  // word columns at a time
-  static_assert(!kTransforms ||
-                (Config::kThreads % 32 == 0 && kWordColumns % kStep == 0 && kSize <= kPatchTile));
+  static_assert(!kTransforms || (Config::kThreads % 32 == 0 && kWordColumns % kStep == 0 &&
+                                 kSize <= Config::kRowsPerTile));
 
   // Of the tile, where `rows` of the matrix are in it: of each group all or none. The others stay
   // 0: signs would make some of them -0. Between barriers.

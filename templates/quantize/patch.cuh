@@ -12,7 +12,8 @@
 
 namespace nibble {
 
-constexpr int kPatchTile = 128;  // rows and columns of a tile
+// Columns of a tile, and rows but where Config::kRowsPerTile is half of it.
+constexpr int kPatchTile = 128;
 
 template <int kElementType, int kRows>
 struct Patch {
@@ -23,7 +24,9 @@ struct Patch {
 
   // Where row r of the tile begins. Patches have a gap between them, for the banks too.
   __device__ static constexpr int row_at(int r) { return r * kPitch + r / kRows; }
-  static constexpr int kTileWords = kPatchTile * kPitch + kPatchTile / kRows;  // of 16 bytes
+  __device__ static constexpr int tile_words(int rows) {
+    return rows * kPitch + rows / kRows;
+  }  // of 16 bytes
 
   uint4* mine;  // row r at mine[r * kPitch]
 

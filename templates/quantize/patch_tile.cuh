@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
-// What the threads of a tile of 128 x 128 elements share: factors of the scales, and scales and
-// codes on their way to memory.
+// What the threads of a tile of 128 x 128 elements, or 64 x 128, share: factors of the scales, and
+// scales and codes on their way to memory.
 #pragma once
 
 #include "common/math.cuh"
@@ -13,7 +13,7 @@
 
 namespace nibble {
 
-// Both copies of a tile have this shape: kPatchTile rows, that is columns of x for the transpose.
+// The rows of a tile of the transpose are columns of x.
 template <class Config, bool kTransposed>
 struct CopyTile {
   using Format = BlockFormat<Config::kFormat>;
@@ -21,9 +21,13 @@ struct CopyTile {
       kTransposed && Config::kOtherLayout != 0 ? 1 - Config::kScaleLayout : Config::kScaleLayout;
   using Layout = ScaleLayout<kLayout>;
   static constexpr int kThreads = Config::kThreads;
-  static constexpr int kBlocks = kPatchTile / Format::kBlock;  // in a row of a tile
-  static constexpr int kScaleBytes = kPatchTile * kBlocks;
   static constexpr bool kSwizzled = kLayout == k128x4;
+  static constexpr int kRows = kTransposed ? kPatchTile : Config::kRowsPerTile;
+  static constexpr int kColumns = kTransposed ? Config::kRowsPerTile : kPatchTile;
+  static constexpr int kBlocks = kColumns / Format::kBlock;  // in a row of a tile
+  // In the 128x4 layout half of the rows leave gaps.
+  static constexpr int kScaleBytes = (kSwizzled ? kPatchTile : kRows) * kBlocks;
+  static_assert(!kSwizzled || kBlocks % 4 == 0, "kRowsPerTile: whole tiles of the 128x4 layout");
 
   // From the scale of a block to that of the next row, within a patch.
   static constexpr int kScaleRow = kSwizzled ? 16 : kBlocks;
@@ -50,19 +54,23 @@ struct CopyTile {
                                       int rows, int columns, int64_t all_columns) {
     const int blocks = padded(columns) / Format::kBlock;
     if constexpr (kSwizzled) {
-      // The tile is whole tiles of the layout; the last may lie beyond the padding.
+      // The tile is whole tiles of the layout, or the upper or lower half of their rows; the last
+      // may lie beyond the padding.
       constexpr uint32_t kWide = 4 * Format::kBlock;  // columns of one
       const uint64_t all = (static_cast<uint64_t>(all_columns) + (kWide - 1)) / kWide;
       const uint64_t first =
           static_cast<uint64_t>(row) / kPatchTile * all + static_cast<uint64_t>(column) / kWide;
       const int at = thread * 16;
       if (at >= (blocks + 3) / 4 * 512) return;
+      constexpr int kBytes = kRows / 8;  // of each 16: a scale for each 32 rows by four blocks
       unsigned char* to = copy.scales + first * 512 + at;
-      if (reinterpret_cast<uint64_t>(to) % 16 == 0) {
-        ptx::st_global_v4_b32(to, reinterpret_cast<const uint32_t*>(scales + at));
+      if constexpr (kRows != kPatchTile) to += static_cast<uint64_t>(row) % kPatchTile / 8;
+      if (reinterpret_cast<uint64_t>(to) % kBytes == 0) {
+        const auto* from = reinterpret_cast<const uint32_t*>(scales + at);
+        kBytes == 16 ? ptx::st_global_v4_b32(to, from) : ptx::st_global_v2_b32(to, from);
       } else {
 #pragma unroll 1
-        for (int i = 0; i < 16; ++i) to[i] = scales[at + i];
+        for (int i = 0; i < kBytes; ++i) to[i] = scales[at + i];
       }
     } else {
       unsigned char* to = copy.scales + row * copy.scale_row_stride + column / Format::kBlock;
@@ -84,7 +92,7 @@ template <class Config>
 struct TransposedCodes {
   using Format = BlockFormat<Config::kFormat>;
   using ThePatch = Patch<Config::kElementType, Format::kBlock>;
-  static constexpr int kRowBytes = kPatchTile * Format::kCodeBits / 8;
+  static constexpr int kRowBytes = Config::kRowsPerTile * Format::kCodeBits / 8;
   static constexpr int kWords = Format::kBlock * Format::kCodeBits / 32;  // of a column of a patch
   static constexpr int kColumns = ThePatch::kColumns;
   static constexpr int kPerWord = ThePatch::W::kPerWord;

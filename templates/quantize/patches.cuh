@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
 // quantize with a transposed copy, or with blocks of 16 x 16: a matrix is read once, in tiles of
-// 128 x 128, a patch to a thread. Row-wise codes go from registers to memory, transposed ones by
-// way of shared memory. Loops are not unrolled where that would make more code than the instruction
-// cache holds.
+// 128 x 128 or 64 x 128, a patch to a thread. Row-wise codes go from registers to memory,
+// transposed ones by way of shared memory. Loops are not unrolled where that would make more code
+// than the instruction cache holds.
 #pragma once
 
 #include "params/quantize.h"
@@ -46,8 +46,10 @@ struct PatchQuantizer {
   // Of the first maxima. Otherwise one tells of NaN, and is found again without them.
   static constexpr bool kIgnoreNan = (!E::kSignsApart && !E::kHasTame) || !kMakesCodes;
   using ThePatch = Patch<Config::kElementType, kRows>;
-  static_assert(Config::kThreads == kAcross * (kPatchTile / kRows),
-                "kThreads: a thread for each patch of a tile of 128 x 128");
+  static constexpr int kTileRows = Config::kRowsPerTile;
+  static_assert(kTileRows == kPatchTile || 2 * kTileRows == kPatchTile, "kRowsPerTile: 128 or 64");
+  static_assert(Config::kThreads == kAcross * (kTileRows / kRows),
+                "kThreads: a thread for each patch of a tile");
 
   // Without a transform both copies are scaled by the amax of the first.
   static constexpr bool kHasTransform =
@@ -64,7 +66,7 @@ struct PatchQuantizer {
   static constexpr int kColumnTensor = kTensors - 1;
 
   struct Shared {
-    uint4 patches[ThePatch::kTileWords];
+    uint4 patches[ThePatch::tile_words(kTileRows)];
     unsigned char scales[2][RowTile::kScaleBytes];
     // By the byte of the scale; marked where the encoder has tame blocks.
     float factor[kTensors][128];
@@ -78,7 +80,9 @@ struct PatchQuantizer {
   int tile_row, tile_column;  // of the patch
   int64_t row, column;        // of the tile
   float recorded[2] = {};     // max |x| of the copies
-  int rows, columns;          // of the matrix in the tile: 1 to kPatchTile
+  // Of the matrix in the tile. Below a matrix that ends in the upper half of 128 rows there are
+  // none: 0 or less.
+  int rows, columns;
 
   __device__ PatchQuantizer(const QuantizeParams& p, Shared& s) : params(p), shared(s) {
     tile_row = static_cast<int>(threadIdx.x / kAcross * kRows);
@@ -90,7 +94,7 @@ struct PatchQuantizer {
   // The column of the next tiles.
   __device__ void begin_at(int64_t of) {
     column = of;
-    columns = clamp(params.columns - column);
+    columns = clamp<kPatchTile>(params.columns - column);
   }
 
   // While the first patch is on its way. Of two tensors, each has half of the threads.
@@ -120,14 +124,15 @@ struct PatchQuantizer {
     return Format::factor(static_cast<uint8_t>(scale), tensor[at]);
   }
 
+  template <int kMost>
   __device__ static int clamp(int64_t left) {
-    return left > kPatchTile ? kPatchTile : static_cast<int>(left);
+    return left > kMost ? kMost : static_cast<int>(left);
   }
 
   // The patch of the tile at `of`.
   __device__ void load(int64_t of) {
     row = of;
-    rows = clamp(params.rows - row);
+    rows = clamp<kTileRows>(params.rows - row);
     const int64_t row_bytes = params.row_stride * W::kElementBytes;
     const char* x = static_cast<const char*>(params.x) + (row + tile_row) * row_bytes +
                     (column + tile_column) * W::kElementBytes;
@@ -172,10 +177,13 @@ struct PatchQuantizer {
   __device__ void store() {
     __syncthreads();
     const int thread = static_cast<int>(threadIdx.x);
-    // Two copies of swizzled scales have their own threads each, others all of them.
-    constexpr int kFirst =
-        kHasRows && RowTile::kSwizzled && ColumnTile::kSwizzled ? RowTile::kScaleThreads : 0;
-    static_assert(kFirst + ColumnTile::kScaleThreads <= Config::kThreads);
+    // Two copies of swizzled scales have their own threads each where there are enough.
+    constexpr int kOfBoth = RowTile::kScaleThreads + ColumnTile::kScaleThreads;
+    constexpr bool kApart =
+        kHasRows && RowTile::kSwizzled && ColumnTile::kSwizzled && kOfBoth <= Config::kThreads;
+    constexpr int kFirst = kApart ? RowTile::kScaleThreads : 0;
+    static_assert(RowTile::kScaleThreads <= Config::kThreads &&
+                  ColumnTile::kScaleThreads <= Config::kThreads);
     if constexpr (kHasRows) {
       if (thread < RowTile::kScaleThreads) {
         RowTile::store_scales(thread, shared.scales[0], params.copies[0], row, column, rows,
@@ -471,13 +479,16 @@ __device__ void quantize_patches(const QuantizeParams& params) {
   extern __shared__ uint4 shared_words[];
   auto& shared = *reinterpret_cast<typename Quantizer::Shared*>(shared_words);
   Quantizer quantizer(params, shared);
-  int64_t row = static_cast<int64_t>(blockIdx.y) * kPatchTile;
+  // Both halves of the last 128 rows: the padding of scales is written too.
+  constexpr bool kHalf = Config::kRowsPerTile != kPatchTile;
+  const int64_t end = kHalf ? round_up(params.rows, kPatchTile) : params.rows;
+  int64_t row = static_cast<int64_t>(blockIdx.y) * Config::kRowsPerTile;
   quantizer.load(row);
   quantizer.prepare();
   while (true) {
     quantizer.tile();
-    row += static_cast<int64_t>(gridDim.y) * kPatchTile;
-    if (row >= params.rows) break;
+    row += static_cast<int64_t>(gridDim.y) * Config::kRowsPerTile;
+    if (row >= end) break;
     __syncthreads();
     quantizer.load(row);
   }

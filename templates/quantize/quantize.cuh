@@ -25,7 +25,10 @@ struct QuantizeBounds {
   static constexpr int kOfPatches = (kHasMore ? 5 : 6) - !kAligned;
   static constexpr int kOfRows =
       Config::kRowTransform == kNoTransform && kAligned ? 768 / kThreads : 1;
-  static constexpr int kBlocks = !kSmall ? 1 : uses_patches<Config>() ? kOfPatches : kOfRows;
+  static constexpr int kHalves = kPatchTile / Config::kRowsPerTile;  // of patches
+  static constexpr int kBlocks = !kSmall                  ? 1
+                                 : uses_patches<Config>() ? kOfPatches * kHalves
+                                                          : kOfRows;
 };
 
 template <class Config>
