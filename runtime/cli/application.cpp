@@ -18,6 +18,7 @@ constexpr const char* kFooter =
     "  nibble gemm a.npy b.npy -o d.npy\n"
     "  nibble inspect quantize --input bf16 --target sm_100a --ptx\n"
     "  nibble tune --family quantize --shape 16384x16384\n"
+    "  nibble selftest\n"
     "  nibble cache stat\n"
     "\n"
     "Exit codes: 0 success, 1 the work failed, 2 wrong usage, 3 bad input file,\n"
@@ -121,6 +122,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
   add_gemm(app, &action);
   add_inspect(app, &action);
   add_tune(app, &action);
+  add_selftest(app, &action);
   add_cache(app, &action);
   add_make_checkpoint(app, &action);
   try {

@@ -64,6 +64,7 @@ void add_inspect(CLI::App& app, Action* action);
 void add_cache(CLI::App& app, Action* action);
 void add_make_checkpoint(CLI::App& app, Action* action);
 void add_tune(CLI::App& app, Action* action);
+void add_selftest(CLI::App& app, Action* action);
 
 // The whole program. `arguments`: without the program's name. Lets no exception out.
 int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err,

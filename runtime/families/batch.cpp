@@ -48,6 +48,13 @@ std::vector<uint8_t> bytes_of(const Params& params) {
   return bytes;
 }
 
+template <class Request>
+Status check_fast(const Request& request) {
+  if (request.kernel == KernelKind::kFast) return {};
+  return invalid_value("kernel", {}, static_cast<int>(request.kernel),
+                       "fast: batches have no other kernels");
+}
+
 Status named(const Status& status, std::string_view what, size_t index) {
   if (status.ok()) return status;
   return {status.code(),
@@ -211,6 +218,7 @@ Result<Batch> Batch::dequantize(Context& context, std::span<const DequantizeRequ
     std::vector<Item> items;
     for (size_t i = 0; i < requests.size(); ++i) {
       const DequantizeRequest request = with_strides(requests[i]);
+      NIBBLE_TRY(named(check_fast(request), "requests", i));
       NIBBLE_TRY(named(check_dequantize(request, Pointers::kRequired), "requests", i));
       KernelSpec spec =
           dequantize_spec(kDequantizeBatchFamily, request, *context.state().device.arch);
@@ -230,6 +238,7 @@ Result<Batch> Batch::quantize(Context& context, std::span<const QuantizeRequest>
     std::vector<DevicePointer> amaxes;
     for (size_t i = 0; i < requests.size(); ++i) {
       const QuantizeRequest request = with_strides(requests[i]);
+      NIBBLE_TRY(named(check_fast(request), "requests", i));
       NIBBLE_TRY(named(check_quantize(request, Pointers::kRequired), "requests", i));
       add_amaxes(arch, request, items, amaxes);
       quantisations.push_back(quantize_item(quantize_spec(kQuantizeBatchFamily, request, arch),
@@ -247,6 +256,7 @@ Result<Batch> Batch::convert_scales(Context& context,
     std::vector<Item> items;
     for (size_t i = 0; i < requests.size(); ++i) {
       const ScaleLayoutRequest request = with_strides(requests[i]);
+      NIBBLE_TRY(named(check_fast(request), "requests", i));
       NIBBLE_TRY(named(check_scale_layout(request, Pointers::kRequired), "requests", i));
       const KernelSpec spec =
           scale_layout_spec(kScaleLayoutBatchFamily, request, *context.state().device.arch);

@@ -138,6 +138,10 @@ TEST_P(Batches, BadRequestsNameTheTensor) {
   EXPECT_EQ(std::string(Batch::amax(context(), {&good, 1}, 0).status().message()),
             "amaxes is null");
   EXPECT_EQ(std::string(Batch::dequantize(context(), {}).status().message()), "requests is empty");
+  DequantizeRequest trusted;
+  trusted.kernel = KernelKind::kTrusted;
+  EXPECT_EQ(std::string(Batch::dequantize(context(), {&trusted, 1}).status().message()),
+            "requests[0]: kernel = 1: must be fast: batches have no other kernels");
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, Batches, testing::ValuesIn(kDevices), device_test_name);

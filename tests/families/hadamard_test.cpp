@@ -406,6 +406,14 @@ TEST_P(Hadamard, BadRequestsNameTheValueAndTheRule) {
     EXPECT_EQ(status.code(), Code::kInvalidArgument);
     EXPECT_EQ(std::string(status.message()), text);
   };
+  expect_error([](auto& r) { r.kernel = static_cast<KernelKind>(2); },
+               "kernel = 2: must be fast or trusted");
+  expect_error(
+      [](auto& r) {
+        r.kernel = KernelKind::kTrusted;
+        r.y.data = r.x.data;
+      },
+      "kernel = trusted: y must not be x");
   expect_error([](auto& r) { r.size = 18; },
                "size = 18: must be 2 to 32768: a power of two, or 12, 20 or 28 times one, along a "
                "row");

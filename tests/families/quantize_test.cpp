@@ -252,6 +252,8 @@ TEST_P(Quantize, BadRequestsNameTheValueAndTheRule) {
     EXPECT_EQ(status.code(), Code::kInvalidArgument);
     EXPECT_EQ(std::string(status.message()), text);
   };
+  expect_error([](auto& r) { r.kernel = static_cast<KernelKind>(2); },
+               "kernel = 2: must be fast or trusted");
   const std::string at = std::to_string(memory.address() + 1);
   const std::string codes_at = std::to_string(memory.address() + 1028);
   expect_error([](auto& r) { r.x.rows = 0; }, "x.rows = 0: must be >= 1");

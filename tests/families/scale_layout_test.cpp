@@ -116,6 +116,8 @@ TEST_P(ScaleLayouts, BadRequestsNameTheValueAndTheRule) {
     EXPECT_EQ(status.code(), Code::kInvalidArgument);
     EXPECT_EQ(std::string(status.message()), text);
   };
+  expect_error([](auto& r) { r.kernel = static_cast<KernelKind>(2); },
+               "kernel = 2: must be fast or trusted");
   expect_error([](auto& r) { r.rows = 0; }, "rows = 0: must be 1 to 137438953472");
   expect_error([](auto& r) { r.blocks = 0; }, "blocks = 0: must be 1 to 2147483648");
   expect_error([](auto& r) { r.row_stride = 3; },
