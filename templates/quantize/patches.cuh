@@ -13,6 +13,7 @@
 #include "quantize/encode.cuh"
 #include "quantize/patch.cuh"
 #include "quantize/patch_blocks.cuh"
+#include "quantize/patch_columns.cuh"
 #include "quantize/patch_rows.cuh"
 #include "quantize/patch_square.cuh"
 #include "quantize/patch_tile.cuh"
@@ -321,155 +322,9 @@ struct PatchQuantizer {
   // The word columns of a patch, pass by pass. Lanes of the same banks begin with different ones.
   __device__ static int word_of_pass(int i) { return static_cast<int>((i + threadIdx.x / 8) % 4); }
 
-  static constexpr int kPatchTransform =
-      Groups::kTransforms ? kNoTransform : Config::kColumnTransform;
-  static constexpr int kPatchTransformSize =
-      Groups::kTransforms ? kRows : Config::kColumnTransformSize;
-
-  // The transform of both columns of a word before the rest of their work takes more registers, and
-  // its sums keep one pipe busy at a time: on an H200 one after the other is 2 % faster.
-  static constexpr bool kOneByOne =
-      kPatchTransform != kNoTransform && kPatchTransformSize == kRows && E::kHasTame;
-
   // The blocks of the transpose in word column j, which is y.
   __device__ void word_column(int j, uint32_t (&y)[kRows]) {
-    const int c = j * W::kPerWord;
-    if constexpr (kOneByOne) {
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        uint32_t pairs[kRows / 2];
-        ThePatch::template transformed_column<kPatchTransform>(y, h, params.signs[1], pairs);
-        quantize_columns<1>(c + h, pairs);
-      }
-    } else {
-      ThePatch::template transform_column<kPatchTransform, kPatchTransformSize>(params.signs[1],
-                                                                                rows - tile_row, y);
-      quantize_columns<W::kPerWord>(c, y);
-    }
-  }
-
-  // Columns c to c + kCount - 1: those of each word of y, or one, whose elements fill the words.
-  template <int kCount>
-  __device__ void quantize_columns(int c, uint32_t (&y)[kRows * kCount / W::kPerWord]) {
-    uint32_t m = largest_of_columns<kIgnoreNan, kCount>(y);
-    if constexpr (!kMakesCodes) {
-      record(1, larger(m));
-      return;
-    }
-    bool nan = false;
-    if constexpr (!kIgnoreNan) {
-      nan = W::has_nan(m);
-      if (nan) {
-        if constexpr (E::kSignsApart) {
-#pragma unroll
-          for (uint32_t& word : y) word = W::positive_nan(word);
-        }
-        m = largest_of_columns<true, kCount>(y);
-      }
-    }
-    const float first = fabsf(W::value(m, 0)), last = fabsf(W::value(m, W::kPerWord - 1));
-    const auto& by = tensor[kColumnTensor];
-    uint32_t both = kCount == 1 ? Format::scale(first, by) : Format::scales(first, last, by);
-    choose_scales<kCount>(y, m, both);
-    record(1, larger(m));
-    unsigned char* scales =
-        shared.scales[1] + ColumnTile::scale_at(tile_column + c, tile_row / Format::kBlock);
-#pragma unroll
-    for (int h = 0; h < kCount; ++h) {
-      const uint32_t scale = h == 0 ? both & 0xffu : both >> 8;
-      scales[h * ColumnTile::kScaleRow] = static_cast<uint8_t>(scale);
-      float f = factor(kColumnTensor, scale);
-      if (E::kHasTame && nan) f = -E::unmarked(f);
-      float x[kRows];
-#pragma unroll
-      for (int r = 0; r < kRows; ++r) x[r] = E::without_sign(value_of<kCount>(y, r, h));
-#pragma unroll
-      for (int r = 0; r < kRows; r += 2) {
-        ptx::mul_rn_f32x2(x[r], x[r + 1], E::kHasTame ? fabsf(f) : f);
-      }
-      if constexpr (E::kHasTame) {
-        if (!(f > 0.0f)) E::make_tame(x, nan || !E::is_normal(scale));
-      }
-      uint32_t signs[kRows / 8] = {};
-      if constexpr (E::kSignsApart) signs_of_column(y, h, signs);
-      store_column(c + h, signs, x);
-    }
-  }
-
-  // Element r of column h of kCount.
-  template <int kCount, int kWords>
-  __device__ static float value_of(const uint32_t (&y)[kWords], int r, int h) {
-    return kCount == W::kPerWord ? W::value(y[r], h)
-                                 : W::value(y[r / W::kPerWord], r % W::kPerWord);
-  }
-
-  // Of two columns in a half each; of one in both.
-  template <bool kIgnore, int kCount, int kWords>
-  __device__ static uint32_t largest_of_columns(const uint32_t (&y)[kWords]) {
-    uint32_t m[4];
-#pragma unroll
-    for (int i = 0; i < kWords; ++i) {
-      const uint32_t before = i >= 4 ? m[i % 4] : 0;
-      m[i % 4] = i >= 4 || kIgnore ? Rows::template largest<kIgnore>(before, y[i]) : y[i];
-    }
-    m[0] = Rows::template largest<kIgnore>(Rows::template largest<kIgnore>(m[0], m[1]),
-                                           Rows::template largest<kIgnore>(m[2], m[3]));
-    if constexpr (kCount == W::kPerWord) return m[0];
-    return Rows::template largest<kIgnore>(m[0], __byte_perm(m[0], 0, 0x1032));
-  }
-
-  // By the errors of their elements, where the format chooses so.
-  template <int kCount, int kWords>
-  __device__ void choose_scales(const uint32_t (&y)[kWords], uint32_t m, uint32_t& both) const {
-    if constexpr (Format::kChooses) {
-      both = 0;
-#pragma unroll
-      for (int h = 0; h < kCount; ++h) {
-        typename Format::Choice choice(fabsf(W::value(m, h)), tensor[kColumnTensor]);
-#pragma unroll
-        for (int r = 0; r < kRows; ++r) choice.add(value_of<kCount>(y, r, h));
-        both |= choice.scale() << (8 * h);
-      }
-    }
-  }
-
-  __device__ static void signs_of_column(const uint32_t (&y)[kRows], int h,
-                                         uint32_t (&signs)[kRows / 8]) {
-#pragma unroll
-    for (int first = 0; first < kRows; first += 8) {
-      uint32_t w[8];
-#pragma unroll
-      for (int i = 0; i < 8; ++i) w[i] = y[first + i];
-      signs[first / 8] = W::signs_of_halves(w, h);
-    }
-  }
-
-  // Column c, scaled.
-  __device__ void store_column(int c, const uint32_t (&signs)[kRows / 8], const float (&x)[kRows]) {
-    constexpr int kWordsPerSixteen = 2 * E::kWords;
-#pragma unroll
-    for (int first = 0; first < kRows; first += 16) {
-      uint32_t random[4] = {};
-      if constexpr (E::kStochastic) {
-        dither_words(params.keys, 1, column + tile_column + c, (row + tile_row + first) / 16,
-                     random);
-      }
-      uint32_t words[kWordsPerSixteen];
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        float eight[8];
-#pragma unroll
-        for (int i = 0; i < 8; ++i) eight[i] = x[first + 8 * half + i];
-        uint32_t some[E::kWords];
-        E::template encode_scaled<E::kHasTame>(eight, signs[first / 8 + half], random[2 * half],
-                                               random[2 * half + 1], some);
-#pragma unroll
-        for (int i = 0; i < E::kWords; ++i) words[half * E::kWords + i] = some[i];
-      }
-      const int at = first / 16 * kWordsPerSixteen;
-#pragma unroll
-      for (int i = 0; i < kWordsPerSixteen; ++i) column_codes(c, at + i) = words[i];
-    }
+    PatchColumns<Config, PatchQuantizer>(*this).quantize(j, y);
   }
 };
 
