@@ -7,6 +7,10 @@
 
 namespace nibble {
 
+// The default signs, Transformer Engine's of 16 elements, twice: bit i is that of element i, 1 is
+// -1.
+enum : uint32_t { kDefaultSignBits = 0xd7e8d7e8u };
+
 // Elements i and i + distance, for each i that lacks that bit.
 template <int kCount>
 __device__ void butterflies(float (&t)[kCount], int distance) {

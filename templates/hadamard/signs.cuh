@@ -4,12 +4,10 @@
 #pragma once
 
 #include "common/elements.cuh"
+#include "hadamard/butterfly.cuh"
 #include "params/hadamard.h"
 
 namespace nibble {
-
-// Transformer Engine's of 16, twice.
-constexpr uint32_t kDefaultSignBits = 0xd7e8d7e8u;
 
 // Bit i is that of element at + i of a group. `at` is a multiple of the vector's length.
 template <class Config>

@@ -6,7 +6,7 @@
 
 namespace nibble {
 
-constexpr unsigned kE4m3Largest = 0x7eu << 20;  // 448 * 2^-120
+enum : uint32_t { kE4m3Largest = 0x7eu << 20 };  // 448 * 2^-120
 
 // The code of |v| in bits 31:24; v is no NaN. dither: the 16 random bits in bits 23:8. Times 2^-120
 // the normal and subnormal numbers of E4M3 are those of fp32: a step is 2^20 in the bits, and a

@@ -10,16 +10,16 @@
 namespace nibble {
 
 // Config::kRowTransform, kColumnTransform.
-constexpr int kNoTransform = 0;
-constexpr int kDefaultSigns = 1;  // of Transformer Engine
-constexpr int kGivenSigns = 2;    // of the parameters
-
-constexpr uint32_t kDefaultSignMask = 0xD7E8;  // bit i: x[i] changes its sign
+enum : int {
+  kNoTransform = 0,
+  kDefaultSigns = 1,
+  kGivenSigns = 2,  // of the parameters
+};
 
 template <int kTransform>
 __device__ float quarter_with_sign(int i, uint32_t signs) {
   if constexpr (kTransform == kDefaultSigns) {
-    return (kDefaultSignMask >> i & 1) != 0 ? -0.25f : 0.25f;
+    return (kDefaultSignBits >> i & 1) != 0 ? -0.25f : 0.25f;
   } else {
     return __uint_as_float(0x3e800000u | (signs >> i & 1) << 31);
   }

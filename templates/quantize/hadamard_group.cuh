@@ -14,7 +14,7 @@ namespace nibble {
 template <int kTransform>
 __device__ uint32_t signs_from(const uint32_t (&signs)[4], int first) {
   if constexpr (kTransform == kDefaultSigns) {
-    return kDefaultSignMask * 0x10001u >> (first % 16);
+    return kDefaultSignBits >> (first % 16);
   } else {
     return signs[first / 32] >> (first % 32);
   }

@@ -13,7 +13,7 @@
 namespace nibble {
 
 // Columns of a tile, and rows but where Config::kRowsPerTile is half of it.
-constexpr int kPatchTile = 128;
+enum : int { kPatchTile = 128 };
 
 template <int kElementType, int kRows>
 struct Patch {

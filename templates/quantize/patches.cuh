@@ -21,9 +21,7 @@
 namespace nibble {
 
 // Config::kCopies.
-constexpr int kRowWise = 0;
-constexpr int kColumnWise = 1;
-constexpr int kBothCopies = 2;
+enum : int { kRowWise = 0, kColumnWise = 1, kBothCopies = 2 };
 
 template <class Config>
 struct PatchQuantizer {
