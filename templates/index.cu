@@ -53,6 +53,7 @@ struct Config {
   static constexpr int kRecordsAmax = 0;
   static constexpr int kMakesCodes = 1;
   static constexpr int kOtherLayout = 0;
+  static constexpr int kWiden = 0;
 };
 
 extern "C" __global__ __launch_bounds__(Config::kThreads) void amax(

@@ -67,6 +67,12 @@ std::array<Constant, kQuantizeConstants> make_constants() {
   all[kOtherLayout] = {
       "kOtherLayout",   "other_layout", "1: the transposed copy's scales are in the other layout",
       Origin::kProblem, kFlags,         {}};
+  all[kWiden] = {"kWiden",
+                 "widen",
+                 "1: 16-bit elements are fp32 in shared memory, half as many to a thread",
+                 Origin::kTuned,
+                 kFlags,
+                 {}};
   return all;
 }
 // clang-format on
@@ -74,7 +80,9 @@ std::array<Constant, kQuantizeConstants> make_constants() {
 // Rows and columns of a thread's patch.
 int patch_rows(const KernelSpec& spec) { return block_size(format_of(spec)); }
 int patch_columns(const KernelSpec& spec) {
-  return spec.values[kElementType] == static_cast<int>(DataType::kF32) ? 4 : 8;
+  return spec.values[kElementType] == static_cast<int>(DataType::kF32) || spec.values[kWiden] != 0
+             ? 4
+             : 8;
 }
 int patch_threads(const KernelSpec& spec) {
   return spec.values[kRowsPerTile] / patch_rows(spec) * (kPatchTile / patch_columns(spec));
@@ -168,6 +176,8 @@ bool patches_legal(const KernelSpec& spec) {
   const int rows = spec.values[kRowsPerTile];
   const bool half = format_of(spec) == QuantizedFormat::kNvfp4 && rows == kPatchTile / 2 &&
                     spec.values[kColumnTransformSize] <= rows;
+  const bool is_32_bit = spec.values[kElementType] == static_cast<int>(DataType::kF32);
+  if (is_32_bit && spec.values[kWiden] != 0) return false;
   return (rows == kPatchTile || half) && spec.values[kThreads] == patch_threads(spec) &&
          spec.values[kBlocksPerThread] == kBlockChoices[0] && spec.values[kVectorBytes] != 32;
 }
@@ -175,6 +185,7 @@ bool patches_legal(const KernelSpec& spec) {
 void choose_patches(KernelSpec& spec) {
   spec.values[kRowsPerTile] = kPatchTile;
   spec.values[kBlocksPerThread] = kBlockChoices[0];
+  spec.values[kWiden] = 0;
   spec.values[kThreads] = patch_threads(spec);
   spec.values[kVectorBytes] = std::min(spec.values[kVectorBytes], 16);
 }
@@ -219,7 +230,8 @@ bool quantize_legal(const KernelSpec& spec) {
   if (uses_patches(spec)) return patches_legal(spec);
   // Blocks of a thread are in registers at once.
   const int words = patch_rows(spec) * 4 / patch_columns(spec);
-  return tile_legal(spec) && spec.values[kThreads] % spec.values[kRowsPerTile] == 0 &&
+  return tile_legal(spec) && spec.values[kWiden] == 0 &&
+         spec.values[kThreads] % spec.values[kRowsPerTile] == 0 &&
          lanes_fit(spec, spec.values[kRowsPerTile]) && words * spec.values[kBlocksPerThread] <= 64;
 }
 

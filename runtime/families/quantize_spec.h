@@ -22,6 +22,7 @@ enum QuantizeConstant : size_t {
   kRecordsAmax,
   kMakesCodes,
   kOtherLayout,
+  kWiden,
   kQuantizeConstants
 };
 

@@ -28,7 +28,7 @@ __device__ void quantize_row_tiles(const QuantizeParams& item, int64_t tile, int
 
 template <class Config>
 __device__ void quantize_patch_tiles(const QuantizeParams& item, int64_t tile, int64_t end) {
-  using Quantizer = PatchQuantizer<Config>;
+  using Quantizer = PatchQuantizer<PatchConfig<Config>>;
   extern __shared__ uint4 shared_words[];
   Quantizer quantizer(item, *reinterpret_cast<typename Quantizer::Shared*>(shared_words));
   const int64_t across = ceil_div(item.columns, kPatchTile);

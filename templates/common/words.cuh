@@ -11,8 +11,10 @@
 
 namespace nibble {
 
-template <int kElementType>
+// kSource: the type that results are rounded to, where fp32 words hold 16-bit elements.
+template <int kElementType, int kSource = kElementType>
 struct Words {
+  static_assert(kElementType == kSource || kElementType == kF32);
   static constexpr bool kIs32Bit = kElementType == kF32;
   static constexpr bool kIsBf16 = kElementType == kBf16;
   static constexpr int kElementBytes = kIs32Bit ? 4 : 2;
@@ -70,8 +72,13 @@ struct Words {
 
   // One value, or two, rounded to nearest even.
   __device__ static uint32_t pack(float low, float high) {
-    if constexpr (kIs32Bit) {
+    if constexpr (kSource == kF32) {
       return __float_as_uint(low);
+    } else if constexpr (kIs32Bit && kSource == kBf16) {
+      return ptx::cvt_rn_bf16x2_f32(0.0f, low) << 16;
+    } else if constexpr (kIs32Bit) {
+      const uint32_t half = ptx::cvt_rn_f16x2_f32(0.0f, low);
+      return __float_as_uint(ptx::cvt_f32_f16(static_cast<uint16_t>(half)));
     } else if constexpr (kIsBf16) {
       return ptx::cvt_rn_bf16x2_f32(high, low);
     } else {

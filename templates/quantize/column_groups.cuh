@@ -14,7 +14,7 @@ struct ColumnGroups {
   static constexpr int kSize = Config::kColumnTransformSize;
   // Smaller groups lie in a patch, which transforms them itself.
   static constexpr bool kTransforms = Config::kColumnTransform != kNoTransform && kSize > kRows;
-  using ThePatch = Patch<Config::kElementType, kRows>;
+  using ThePatch = Patch<Config::kElementType, kRows, Config::kSourceType>;
   using W = typename ThePatch::W;
 
   // A thread has 16 rows of a word column, neighbouring lanes those below.

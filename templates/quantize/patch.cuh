@@ -1,13 +1,14 @@
 // SPDX-FileCopyrightText: The nibble authors
 // SPDX-License-Identifier: Apache-2.0
 // The elements of one thread, in shared memory, where those of the tile lie row by row: as many
-// rows as a block has elements, by 16 bytes of columns. Columns of a patch are whole blocks of the
-// transpose; a few neighbouring lanes share the blocks of its rows. Code can loop over rows and
-// columns, which registers would not let it do.
+// rows as a block has elements, by 16 bytes of columns there. Columns of a patch are whole blocks
+// of the transpose; a few neighbouring lanes share the blocks of its rows. Code can loop over rows
+// and columns, which registers would not let it do.
 #pragma once
 
 #include "common/words.cuh"
 #include "ptx/async.cuh"
+#include "ptx/memory.cuh"
 #include "quantize/hadamard_group.cuh"
 
 namespace nibble {
@@ -15,9 +16,21 @@ namespace nibble {
 // Columns of a tile, and rows but where Config::kRowsPerTile is half of it.
 enum : int { kPatchTile = 128 };
 
-template <int kElementType, int kRows>
+// A Config as the templates of patches see it: with kWiden 16-bit elements are fp32 in shared
+// memory, and a thread has half as many. kSourceType: of x.
+template <class Config>
+struct PatchConfig : Config {
+  enum : int {
+    kSourceType = Config::kElementType,
+    kElementType = Config::kWiden != 0 ? int{kF32} : int{Config::kElementType}
+  };
+};
+
+template <int kElementType, int kRows, int kSource>
 struct Patch {
-  using W = Words<kElementType>;
+  using W = Words<kElementType, kSource>;
+  using Source = Words<kSource>;  // in memory
+  static constexpr bool kWidens = kSource != kElementType;
   static constexpr int kColumns = 16 / W::kElementBytes;
   static constexpr int kAcross = kPatchTile / kColumns;  // patches
   static constexpr int kPitch = kAcross + 1;             // from row to row; odd, for the banks
@@ -35,22 +48,14 @@ struct Patch {
   template <int kVectorBytes>
   __device__ void load(const char* x, int64_t row_bytes, int rows, int columns) {
     if (kVectorBytes != 0 && columns >= kColumns && rows >= kRows) {
-#pragma unroll
-      for (int r = 0; r < kRows; ++r) {
-        ptx::cp_async_cg_16(mine + r * kPitch, x);
-        x += row_bytes;
-      }
+      load_whole(x, row_bytes);
       return;
     }
 #pragma unroll 1
     for (int r = 0; r < kRows; ++r) {
       mine[r * kPitch] = make_uint4(0, 0, 0, 0);
       const int count = r >= rows ? 0 : columns < kColumns ? columns : kColumns;
-      if constexpr (W::kIs32Bit) {
-        copy_elements<uint32_t>(mine + r * kPitch, x + r * row_bytes, count);
-      } else {
-        copy_elements<uint16_t>(mine + r * kPitch, x + r * row_bytes, count);
-      }
+      copy_elements(mine + r * kPitch, x + r * row_bytes, count);
     }
   }
 
@@ -147,11 +152,41 @@ struct Patch {
   }
 
  private:
-  template <class Element>
+  __device__ void load_whole(const char* x, int64_t row_bytes) {
+    if constexpr (kWidens) {
+      uint32_t pairs[kRows][2];
+#pragma unroll
+      for (uint32_t(&row)[2] : pairs) {
+        ptx::ld_global_nc_v2_b32(x, row);
+        x += row_bytes;
+      }
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        const auto word = [&](int i) {
+          return __float_as_uint(Source::value(pairs[r][i / 2], i % 2));
+        };
+        mine[r * kPitch] = make_uint4(word(0), word(1), word(2), word(3));
+      }
+    } else {
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        ptx::cp_async_cg_16(mine + r * kPitch, x);
+        x += row_bytes;
+      }
+    }
+  }
+
   __device__ static void copy_elements(uint4* to, const char* from, int count) {
 #pragma unroll 1
     for (int i = 0; i < count; ++i) {
-      reinterpret_cast<Element*>(to)[i] = reinterpret_cast<const Element*>(from)[i];
+      if constexpr (Source::kIs32Bit) {
+        reinterpret_cast<uint32_t*>(to)[i] = reinterpret_cast<const uint32_t*>(from)[i];
+      } else if constexpr (kWidens) {
+        const uint32_t bits = reinterpret_cast<const uint16_t*>(from)[i];
+        reinterpret_cast<uint32_t*>(to)[i] = __float_as_uint(Source::value(bits, 0));
+      } else {
+        reinterpret_cast<uint16_t*>(to)[i] = reinterpret_cast<const uint16_t*>(from)[i];
+      }
     }
   }
 };

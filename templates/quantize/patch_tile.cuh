@@ -91,7 +91,7 @@ struct CopyTile {
 template <class Config>
 struct TransposedCodes {
   using Format = BlockFormat<Config::kFormat>;
-  using ThePatch = Patch<Config::kElementType, Format::kBlock>;
+  using ThePatch = Patch<Config::kElementType, Format::kBlock, Config::kSourceType>;
   static constexpr int kRowBytes = Config::kRowsPerTile * Format::kCodeBits / 8;
   static constexpr int kWords = Format::kBlock * Format::kCodeBits / 32;  // of a column of a patch
   static constexpr int kColumns = ThePatch::kColumns;

@@ -44,7 +44,7 @@ struct PatchQuantizer {
   static constexpr bool kRecords = Config::kRecordsAmax != 0;
   // Of the first maxima. Otherwise one tells of NaN, and is found again without them.
   static constexpr bool kIgnoreNan = (!E::kSignsApart && !E::kHasTame) || !kMakesCodes;
-  using ThePatch = Patch<Config::kElementType, kRows>;
+  using ThePatch = Patch<Config::kElementType, kRows, Config::kSourceType>;
   static constexpr int kTileRows = Config::kRowsPerTile;
   static_assert(kTileRows == kPatchTile || 2 * kTileRows == kPatchTile, "kRowsPerTile: 128 or 64");
   static_assert(Config::kThreads == kAcross * (kTileRows / kRows),
@@ -132,9 +132,10 @@ struct PatchQuantizer {
   __device__ void load(int64_t of) {
     row = of;
     rows = clamp<kTileRows>(params.rows - row);
-    const int64_t row_bytes = params.row_stride * W::kElementBytes;
+    constexpr int kBytes = ThePatch::Source::kElementBytes;
+    const int64_t row_bytes = params.row_stride * kBytes;
     const char* x = static_cast<const char*>(params.x) + (row + tile_row) * row_bytes +
-                    (column + tile_column) * W::kElementBytes;
+                    (column + tile_column) * kBytes;
     patch.template load<Config::kVectorBytes>(x, row_bytes, rows - tile_row, columns - tile_column);
   }
 
@@ -328,7 +329,7 @@ struct PatchQuantizer {
 
 template <class Config>
 __device__ void quantize_patches(const QuantizeParams& params) {
-  using Quantizer = PatchQuantizer<Config>;
+  using Quantizer = PatchQuantizer<PatchConfig<Config>>;
   extern __shared__ uint4 shared_words[];
   auto& shared = *reinterpret_cast<typename Quantizer::Shared*>(shared_words);
   Quantizer quantizer(params, shared);
