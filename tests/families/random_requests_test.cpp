@@ -68,6 +68,14 @@ class RandomRequests : public DeviceTest {
     return device;
   }
 
+  Guarded any_bytes(int64_t count, int64_t misalign = 0) {
+    std::vector<uint8_t> bytes(static_cast<size_t>(count));
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random_());
+    Guarded device(context(), count, misalign);
+    device.upload(bytes);
+    return device;
+  }
+
   // Other values of the tuned constants: any that are legal.
   KernelSpec other_configuration(const KernelSpec& asked) {
     for (int tries = 0; tries < 1000; ++tries) {
@@ -262,6 +270,96 @@ TEST_P(RandomRequests, Hadamard) {
       const Status status = hadamard(context(), request);
       EXPECT_TRUE(status.ok()) << status.to_string() << status.detail();
       return Bytes{y.download(), amax.download()};
+    });
+  }
+}
+
+TEST_P(RandomRequests, Dequantize) {
+  for (int64_t i = 0; i < count(); ++i) {
+    DequantizeRequest request;
+    request.format =
+        one_of({QuantizedFormat::kNvfp4, QuantizedFormat::kMxfp4, QuantizedFormat::kMxfp8});
+    const bool nvfp4 = request.format == QuantizedFormat::kNvfp4;
+    if (nvfp4 && one_in(3)) request.scaling = BlockScaling::kFourOverSix;
+    request.y.type = type();
+    request.y.rows = length();
+    request.y.columns = length();
+    request.y.row_stride = request.y.columns + (one_in(2) ? 0 : one_of<int64_t>({1, 4, 8, 16}));
+    const int64_t misalign = one_in(2) ? 0 : size_of(request.y.type) * below(8);
+    Nvfp4Matrix& x = request.x;
+    x.scale_layout = one_of({ScaleLayout::kRowMajor, ScaleLayout::k128x4});
+    x.code_row_stride = quantized_row_bytes(request.format, request.y.columns) + 8 * below(3);
+    x.scale_row_stride =
+        quantized_scale_bytes(request.format, 1, request.y.columns, ScaleLayout::kRowMajor) +
+        below(3);
+    const bool tiled = x.scale_layout == ScaleLayout::k128x4;
+    Guarded codes = any_bytes(request.y.rows * x.code_row_stride);
+    Guarded scales = any_bytes(tiled ? quantized_scale_bytes(request.format, request.y.rows,
+                                                             request.y.columns, x.scale_layout)
+                                     : request.y.rows * x.scale_row_stride);
+    Guarded amax(context(), 4);
+    amax.upload(encode({one_of({1.0f, 0.0f, 3e38f, 1e-41f, -2.5f, INFINITY})}, DataType::kF32));
+    x.codes = codes.address();
+    x.scales = scales.address();
+    x.amax = amax.address();
+    std::ostringstream text;
+    text << format_name(request.format) << " scaling " << static_cast<int>(request.scaling) << " "
+         << type_name(request.y.type) << " " << request.y.rows << "x" << request.y.columns << " "
+         << layout_name(x.scale_layout);
+    expect_alike("dequantize", text.str(), [&](KernelKind kernel) {
+      Guarded y(context(), request.y.rows * request.y.row_stride * size_of(request.y.type),
+                misalign);
+      request.kernel = kernel;
+      request.y.data = y.address();
+      const Status status = dequantize(context(), request);
+      EXPECT_TRUE(status.ok()) << status.to_string() << status.detail();
+      return Bytes{y.download()};
+    });
+  }
+}
+
+TEST_P(RandomRequests, Amax) {
+  for (int64_t i = 0; i < count(); ++i) {
+    const bool of_rows = one_in(2);
+    AmaxRequest request;
+    request.x = {0, type(), length(), one_in(3) ? 40 * length() : length()};
+    const Guarded x = draw_elements(&request.x);
+    const std::string text = std::string(type_name(request.x.type)) + " " +
+                             std::to_string(request.x.rows) + "x" +
+                             std::to_string(request.x.columns);
+    expect_alike(of_rows ? "amax_rows" : "amax", text, [&](KernelKind kernel) {
+      Guarded amax(context(), of_rows ? 4 * request.x.rows : 4);
+      const Status status =
+          of_rows ? amax_rows(context(), {request.x, amax.address(), nullptr, kernel})
+                  : nibble::amax(context(), {request.x, amax.address(), nullptr, kernel});
+      EXPECT_TRUE(status.ok()) << status.to_string() << status.detail();
+      return Bytes{amax.download()};
+    });
+  }
+}
+
+TEST_P(RandomRequests, ScaleLayout) {
+  for (int64_t i = 0; i < count(); ++i) {
+    ScaleLayoutRequest request;
+    request.rows = length();
+    request.blocks = length();
+    request.row_stride = request.blocks + (one_in(2) ? 0 : one_of<int64_t>({1, 4, 16}));
+    const bool to_tiles = one_in(2);
+    if (!to_tiles) std::swap(request.from_layout, request.to_layout);
+    const int64_t dense = request.rows * request.row_stride;
+    const int64_t tiled = (request.rows + 127) / 128 * 128 * ((request.blocks + 3) / 4 * 4);
+    const int64_t misalign = one_in(2) ? 0 : below(16);
+    Guarded from = any_bytes(to_tiles ? dense : tiled, to_tiles ? misalign : 0);
+    request.from = from.address();
+    const std::string text = std::to_string(request.rows) + "x" + std::to_string(request.blocks) +
+                             (to_tiles ? " to 128x4" : " from 128x4");
+    expect_alike("scale_layout", text, [&](KernelKind kernel) {
+      Guarded to(context(), to_tiles ? tiled : dense, to_tiles ? 0 : misalign);
+      request.kernel = kernel;
+      request.to = to.address();
+      const Status status = convert_scales(context(), request);
+      EXPECT_TRUE(status.ok()) << status.to_string() << status.detail();
+      return Bytes{to.download()};
     });
   }
 }
