@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "cache/digest.h"
+#include "runtime/jit/host_signals.h"
 #include "runtime/result.h"
 
 // NVRTC's ABI: https://docs.nvidia.com/cuda/nvrtc/
@@ -161,7 +162,10 @@ Result<CompileOutput> Nvrtc::compile(const CompileJob& job) const {
   }
   auto destroy = [this](nvrtcProgram program) { api_->nvrtcDestroyProgram(&program); };
   const std::unique_ptr<NvrtcProgramHandle, decltype(destroy)> program(created, destroy);
-  result = api_->nvrtcCompileProgram(created, static_cast<int>(options.size()), options.data());
+  {
+    const HostSignals signals(reinterpret_cast<const void*>(api_->nvrtcCompileProgram));
+    result = api_->nvrtcCompileProgram(created, static_cast<int>(options.size()), options.data());
+  }
 
   // The sizes of PTX and log count their terminating zero.
   auto read = [&](auto size_of, auto get, size_t terminator) {
