@@ -85,9 +85,11 @@ TEST(HostSignals, AfterCompilesTheHandlersAreTheHosts) {
   std::string source = "extern \"C\" __global__ void kernel(float* x) {\n";
   for (int i = 0; i < 300; ++i) source += "x[" + std::to_string(i) + "] *= 2.0f;\n";
   source += "}\n";
+  constexpr int kThreads = 4;
   std::vector<std::thread> compiling;
+  compiling.reserve(kThreads);
   std::atomic<int> failures{0};
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < kThreads; ++i) {
     compiling.emplace_back([&, i] {
       for (int round = 0; round < 3; ++round) {
         const auto output = nvrtc.value()->compile(
