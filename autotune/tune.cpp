@@ -12,8 +12,6 @@ namespace nibble::autotune {
 
 namespace {
 
-// Alternating, so that a byte that is not written differs from run to run.
-constexpr uint8_t kPoisons[] = {0xA5, 0x5A};
 // Of the budget, after which the next step begins.
 constexpr double kCheckShare = 0.5;
 constexpr double kTimeShare = 0.8;
@@ -30,6 +28,11 @@ double quantile(std::vector<double> values, double fraction) {
   const auto below = static_cast<size_t>(at);
   const size_t above = std::min(below + 1, values.size() - 1);
   return values[below] + (at - static_cast<double>(below)) * (values[above] - values[below]);
+}
+
+void reject(Outcome* outcome, Verdict verdict, std::string reason) {
+  outcome->verdict = verdict;
+  outcome->reason = std::move(reason);
 }
 
 class Tuner {
@@ -74,36 +77,14 @@ class Tuner {
               config_text(outcome.spec));
   }
 
-  static void reject(Outcome* outcome, Verdict verdict, std::string reason) {
-    outcome->verdict = verdict;
-    outcome->reason = std::move(reason);
-  }
-
   // Whether one more run of the candidate gives the right bytes.
   bool run_right(Outcome* outcome, uint8_t poison) {
-    const Result<Outputs> outputs = machine_.outputs(outcome->spec, poison);
-    if (!outputs.ok()) {
-      reject(outcome, Verdict::kFailed, outputs.status().to_string());
-    } else if (!outputs->intact) {
-      reject(outcome, Verdict::kWrong, "it writes beside its output");
-    } else if (outputs->digest != right_) {
-      reject(outcome, Verdict::kWrong, "other bytes than the trusted kernel's");
-    } else {
-      return true;
-    }
-    return false;
+    return autotune::run_right(machine_, right_, poison, outcome);
   }
 
   Status run_default() {
     tell(0, kCheckShare, 0, standard());
-    NIBBLE_TRY_ASSIGN(const Outputs right, machine_.trusted_outputs(kPoisons[0]));
-    NIBBLE_TRY_ASSIGN(const Outputs again, machine_.trusted_outputs(kPoisons[1]));
-    if (again.digest != right.digest || !right.intact || !again.intact) {
-      return {Code::kInternal,
-              "the trusted kernel does not write the same bytes twice, and no others: nothing can "
-              "be compared with it"};
-    }
-    right_ = right.digest;
+    NIBBLE_TRY_ASSIGN(right_, right_outputs(machine_));
     NIBBLE_TRY(machine_.prepare({&standard().spec, 1}).front());
     standard().verdict = Verdict::kRight;
     for (const uint8_t poison : kPoisons) {
@@ -222,11 +203,34 @@ class Tuner {
   const Limits& limits_;
   const Progress& progress_;
   double start_;
-  cache::Digest right_;
+  Outputs right_;  // of the trusted kernel
   Report report_;
 };
 
 }  // namespace
+
+Result<Outputs> right_outputs(Machine& machine) {
+  NIBBLE_TRY_ASSIGN(const Outputs right, machine.trusted_outputs(kPoisons[0]));
+  NIBBLE_TRY_ASSIGN(const Outputs again, machine.trusted_outputs(kPoisons[1]));
+  if (again.digest == right.digest && right.intact && again.intact) return right;
+  return Status(Code::kInternal,
+                "the trusted kernel does not write the same bytes twice, and no others: nothing "
+                "can be compared with it");
+}
+
+bool run_right(Machine& machine, const Outputs& right, uint8_t poison, Outcome* outcome) {
+  const Result<Outputs> outputs = machine.outputs(outcome->spec, poison);
+  if (!outputs.ok()) {
+    reject(outcome, Verdict::kFailed, outputs.status().to_string());
+  } else if (!outputs->intact) {
+    reject(outcome, Verdict::kWrong, "it writes beside its output");
+  } else if (outputs->digest != right.digest) {
+    reject(outcome, Verdict::kWrong, "other bytes than the trusted kernel's");
+  } else {
+    return true;
+  }
+  return false;
+}
 
 std::string_view verdict_text(Verdict verdict) {
   switch (verdict) {

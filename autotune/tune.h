@@ -73,6 +73,15 @@ struct Report {
   bool stopped = false;           // whether Limits::stop did
 };
 
+// What the trusted kernel writes, whatever was there before. A failure where it does not write the
+// same bytes twice, and no others.
+Result<Outputs> right_outputs(Machine& machine);
+// Runs the candidate once, which must be prepared. True: it writes those bytes, and no others; else
+// the outcome says what is wrong.
+bool run_right(Machine& machine, const Outputs& right, uint8_t poison, Outcome* outcome);
+// To be used in turn, so that a byte which is not written differs from run to run.
+constexpr uint8_t kPoisons[] = {0xA5, 0x5A};
+
 // 0 to 1, and what is being done.
 using Progress = std::function<void(double, const std::string&)>;
 

@@ -6,9 +6,11 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <string>
 
 #include "runtime/jit/nvrtc.h"
@@ -76,6 +78,39 @@ TEST(HostSignals, TheWorkingThreadTakesNone) {
     EXPECT_TRUE(is_blocked());
   }
   EXPECT_EQ(is_blocked(), inherited);
+}
+
+// Whether SIGINT is blocked in a thread of this process.
+bool blocks_interrupts(pid_t thread) {
+  std::ifstream status("/proc/self/task/" + std::to_string(thread) + "/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (!line.starts_with("SigBlk:")) continue;
+    return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1) != 0;
+  }
+  return false;
+}
+
+// A compile is guarded: seen from outside, its thread takes no interrupt.
+TEST(HostSignals, ACompileIsGuarded) {
+  const auto nvrtc = Nvrtc::load("");
+  ASSERT_TRUE(nvrtc.ok()) << nvrtc.status().to_string();
+  std::atomic<pid_t> thread{0};
+  std::atomic<bool> ended{false};
+  std::thread compiling([&] {
+    thread = ::gettid();
+    const auto output =
+        nvrtc.value()->compile({"some.cu",
+                                "extern \"C\" __global__ void kernel(float* x) { *x = 1; }\n",
+                                {},
+                                compile_options(*find_arch("sm_90a"), ImageKind::kCubin)});
+    EXPECT_TRUE(output.ok());
+    ended = true;
+  });
+  bool guarded = false;
+  while (!ended && !guarded) guarded = thread != 0 && blocks_interrupts(thread);
+  compiling.join();
+  EXPECT_TRUE(guarded);
 }
 
 TEST(HostSignals, AfterCompilesTheHandlersAreTheHosts) {
