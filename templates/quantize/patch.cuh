@@ -37,9 +37,8 @@ struct Patch {
 
   // Where row r of the tile begins. Patches have a gap between them, for the banks too.
   __device__ static constexpr int row_at(int r) { return r * kPitch + r / kRows; }
-  __device__ static constexpr int tile_words(int rows) {
-    return rows * kPitch + rows / kRows;
-  }  // of 16 bytes
+  // Of 16 bytes.
+  __device__ static constexpr int tile_words(int rows) { return rows * kPitch + rows / kRows; }
 
   uint4* mine;  // row r at mine[r * kPitch]
 
