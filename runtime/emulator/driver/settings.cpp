@@ -4,6 +4,7 @@
 
 #include "runtime/emulator/driver/messages.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
@@ -40,11 +41,9 @@ bool flag(const char* name, std::string& error) {
   return value == "1";
 }
 
-// The variable's value, where it is set, as a number from 0 to `most`.
+// `text` of the variable as a number from 0 to `most`.
 template <class T>
-void number(const char* name, uint64_t most, T& value, std::string& error) {
-  const std::string_view text = variable(name);
-  if (text.empty()) return;
+void parse(const char* name, std::string_view text, uint64_t most, T& value, std::string& error) {
   const char* const end = text.data() + text.size();
   uint64_t parsed = 0;
   const auto [stop, code] = std::from_chars(text.data(), end, parsed);
@@ -54,6 +53,13 @@ void number(const char* name, uint64_t most, T& value, std::string& error) {
     return;
   }
   value = static_cast<T>(parsed);
+}
+
+// The same of the whole variable, where it is set.
+template <class T>
+void number(const char* name, uint64_t most, T& value, std::string& error) {
+  const std::string_view text = variable(name);
+  if (!text.empty()) parse(name, text, most, value, error);
 }
 
 void read_counters(EnvironmentSettings& result) {
@@ -76,8 +82,8 @@ void read_counters(EnvironmentSettings& result) {
 }
 
 void read_devices(EnvironmentSettings& result) {
-  uint32_t multiprocessors = 0;
-  number("NIBBLE_EMULATOR_MULTIPROCESSORS", kMaxMultiprocessors, multiprocessors, result.error);
+  constexpr const char* kCounts = "NIBBLE_EMULATOR_MULTIPROCESSORS";
+  const std::vector<std::string_view> counts = split(variable(kCounts));
   const std::string_view devices = variable("NIBBLE_EMULATOR_DEVICES");
   for (const std::string_view target : split(devices.empty() ? kDefaultDevices : devices)) {
     const DeviceModel* model = find_model(target);
@@ -86,6 +92,11 @@ void read_devices(EnvironmentSettings& result) {
                      "' is no target that the emulator knows; the default is " +
                      std::string(kDefaultDevices);
       continue;
+    }
+    uint32_t multiprocessors = 0;
+    if (!counts.empty()) {
+      const size_t at = std::min(result.devices.size(), counts.size() - 1);
+      parse(kCounts, counts[at], kMaxMultiprocessors, multiprocessors, result.error);
     }
     if (multiprocessors != 0) {
       model = &result.models.emplace_back(*model);

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the environment sets of the emulator, read once.
 //   NIBBLE_EMULATOR_DEVICES   targets of the devices, comma-separated; ordinals in that order
-//   NIBBLE_EMULATOR_MULTIPROCESSORS  of each device; 0 or unset: as many as the GPU has
+//   NIBBLE_EMULATOR_MULTIPROCESSORS  of each device; 0 or unset: as many as the GPU has. Several,
+//                             comma-separated: of each in turn, the last of all that follow
 //   NIBBLE_EMULATOR_THREADS   host threads that run blocks; 0 or unset: one a core
 //   NIBBLE_EMULATOR_CHECK     comma-separated: "order" ends launches with races and missing waits,
 //                             which are only reported else, "no-order" does not look for them,

@@ -60,7 +60,10 @@ void run_program(const char* soname) {
   for (int i = 0; i < count; ++i) {
     std::array<char, 100> name{};
     call_in(library, "cuDeviceGetName", name.data(), static_cast<int>(name.size()), i);
-    std::printf("device: %s\n", name.data());
+    int multiprocessors = 0;
+    call_in(library, "cuDeviceGetAttribute", &multiprocessors,
+            CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, i);
+    std::printf("device: %s, %d multiprocessors\n", name.data(), multiprocessors);
   }
   CUcontext context = nullptr;
   CUmodule module = nullptr;
@@ -100,11 +103,30 @@ TEST(Environment, IsFoundAsLibcuda) {
 
 TEST(Environment, Devices) {
   const Child child = run_child("Emulator", {{"NIBBLE_EMULATOR_DEVICES", "sm_90a,sm_120a"}});
-  EXPECT_TRUE(has(child, "device: nibble emulator (sm_90a)\ndevice: nibble emulator (sm_120a)\nr"))
+  EXPECT_TRUE(has(child,
+                  "device: nibble emulator (sm_90a), 132 multiprocessors\n"
+                  "device: nibble emulator (sm_120a), 170 multiprocessors\nr"))
       << child.output;
   const Child wrong = run_child("Emulator", {{"NIBBLE_EMULATOR_DEVICES", "sm_1"}});
   EXPECT_TRUE(has(wrong, "cuInit: 100")) << wrong.output;
   EXPECT_TRUE(has(wrong, "NIBBLE_EMULATOR_DEVICES: 'sm_1'")) << wrong.output;
+}
+
+TEST(Environment, Multiprocessors) {
+  const auto prints = [](const char* counts, const char* first, const char* second) {
+    const Child child = run_child("Emulator", {{"NIBBLE_EMULATOR_DEVICES", "sm_90a,sm_120a"},
+                                               {"NIBBLE_EMULATOR_MULTIPROCESSORS", counts}});
+    EXPECT_TRUE(has(child, "(sm_90a), " + std::string(first) + " multi")) << child.output;
+    EXPECT_TRUE(has(child, "(sm_120a), " + std::string(second) + " multi")) << child.output;
+  };
+  prints("8", "8", "8");
+  prints("0,8", "132", "8");
+  prints("8,0,3", "8", "170");
+  for (const char* counts : {"few", "8,few", "8,1025", "8,-1"}) {
+    const Child wrong = run_child("Emulator", {{"NIBBLE_EMULATOR_MULTIPROCESSORS", counts}});
+    EXPECT_TRUE(has(wrong, "cuInit: 100")) << wrong.output;
+    EXPECT_TRUE(has(wrong, "NIBBLE_EMULATOR_MULTIPROCESSORS='")) << wrong.output;
+  }
 }
 
 TEST(Environment, Threads) {
