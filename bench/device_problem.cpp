@@ -176,17 +176,24 @@ Status DeviceProblem::copy(int set, int64_t bytes) const {
 }
 
 void DeviceProblem::poison() {
-  for (const Buffer* buffer : {&y_, &codes_, &scales_}) {
+  poison_matrix();
+  for (const Buffer* buffer : {&codes_, &scales_}) {
     require(context_.fill(buffer->address(), 0xFF, buffer->size()));
   }
-  require(context_.synchronize());
 }
 
-std::vector<uint8_t> DeviceProblem::quantized(ScaleLayout layout) {
-  const int64_t scales = scale_bytes(shape_.rows, shape_.columns, layout);
-  std::vector<uint8_t> bytes(static_cast<size_t>(codes_bytes_ + scales));
-  require(context_.copy_to_host(bytes.data(), codes_.address(), codes_bytes_));
-  require(context_.copy_to_host(bytes.data() + codes_bytes_, scales_.address(), scales));
+void DeviceProblem::poison_matrix() { require(context_.fill(y_.address(), 0xFF, y_.size())); }
+
+std::vector<uint8_t> DeviceProblem::outputs() {
+  constexpr int64_t kMost = int64_t{1} << 24;  // of each: what is copied in moments
+  const int64_t matrix = std::min(kMost, matrix_pitch_), codes = std::min(kMost, codes_pitch_);
+  const int64_t scales = std::min(kMost, scales_pitch_);
+  constexpr int64_t kAmax = sizeof(float);
+  std::vector<uint8_t> bytes(static_cast<size_t>(matrix + codes + scales + kAmax));
+  require(context_.copy_to_host(bytes.data(), y_.address(), matrix));
+  require(context_.copy_to_host(bytes.data() + matrix, codes_.address(), codes));
+  require(context_.copy_to_host(bytes.data() + matrix + codes, scales_.address(), scales));
+  require(context_.copy_to_host(bytes.data() + matrix + codes + scales, amax_.address(), kAmax));
   return bytes;
 }
 

@@ -49,10 +49,11 @@ class DeviceProblem {
   int64_t nvfp4_bytes() const { return codes_bytes_ + scales_bytes_; }  // without padding
 
   float largest() const { return largest_; }  // |x| in every set
-  // Fills the outputs with a pattern that no kernel writes everywhere.
+  // Fill with a pattern that no kernel writes everywhere: all outputs; those of dequantisation.
   void poison();
-  // Codes and scales of set 0.
-  std::vector<uint8_t> quantized(ScaleLayout layout);
+  void poison_matrix();
+  // The start of the matrix, codes and scales that launches of set 0 write, and its amax.
+  std::vector<uint8_t> outputs();
   // |y - x| / |x| of set 0 over its start, in the 2-norm.
   double error_of_start();
   float computed_amax();

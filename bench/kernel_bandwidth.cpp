@@ -14,17 +14,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include "autotune/candidates.h"
 #include "bench/device_problem.h"
 #include "bench/quantize_variants.h"
 #include "bench/report.h"
-#include "runtime/context_state.h"
-#include "runtime/families/amax.h"
-#include "runtime/families/dequantize.h"
-#include "runtime/families/quantize.h"
-#include "runtime/families/quantize_check.h"
-#include "runtime/families/quantize_spec.h"
-#include "runtime/families/tile.h"
-#include "templates/params/quantize.h"
+#include "runtime/trial.h"
 
 namespace nibble::bench {
 
@@ -40,7 +34,8 @@ struct Settings {
   int rounds = 2;   // of the copies and kernels of a shape, alternating
   double rest = 0;  // seconds before each of them
   bool sweep = false;
-  size_t sweep_best = 3;  // lines of each kernel in the table
+  size_t sweep_best = 3;       // lines of each kernel in the table
+  size_t configurations = 96;  // of each kernel
 };
 
 Shape parse_shape(const std::string& text) {
@@ -86,11 +81,14 @@ std::string microseconds(const std::vector<double>& seconds) {
 // ---- The library's own choice of constants, through its public API
 
 struct Operation {
-  std::string name;
-  int64_t bytes;  // each counted once
+  std::string name;  // its family, and how
+  int64_t bytes;     // each counted once
   std::function<Status(int)> launch;
   double goal;  // of the ratio to the copy
+  ScaleLayout layout = ScaleLayout::k128x4;
   std::vector<double> seconds{};
+
+  std::string family() const { return name.substr(0, name.find(' ')); }
 };
 
 std::vector<Operation> operations(Context& context, const DeviceProblem& problem, bool large) {
@@ -103,11 +101,12 @@ std::vector<Operation> operations(Context& context, const DeviceProblem& problem
     const std::string name(layout_name(layout));
     list.push_back(
         {"quantize " + name, all,
-         [&, layout](int set) { return quantize(context, problem.quantize(set, layout)); }, goal});
+         [&, layout](int set) { return quantize(context, problem.quantize(set, layout)); }, goal,
+         layout});
     list.push_back(
         {"dequantize " + name, all,
          [&, layout](int set) { return dequantize(context, problem.dequantize(set, layout)); },
-         goal});
+         goal, layout});
   }
   for (const QuantizeVariant& variant : quantize_variants()) {
     const int64_t bytes = bytes_of(variant, request_of(variant, problem, 0));
@@ -196,79 +195,17 @@ void measure(Context& context, const Settings& settings, Shape shape, DataType t
   }
 }
 
-// ---- Other constants, launched as the families do
-
-Status launch_spec(const ContextState& state, const Kernel& kernel, const DeviceProblem& problem,
-                   ScaleLayout layout, int set) {
-  if (kernel.spec.family == &kAmaxFamily) {
-    const AmaxRequest request = problem.amax(set);
-    return launch_amax(state, kernel, with_strides(request.x), request.amax, nullptr);
-  }
-  const DequantizeRequest request = problem.dequantize(set, layout);
-  const Matrix y = with_strides(request.y);
-  const Nvfp4Matrix q = with_strides(request.x, QuantizedFormat::kNvfp4, y.columns);
-  const int64_t blocks = (y.columns + kBlockSize - 1) / kBlockSize;
-  auto* codes = reinterpret_cast<unsigned char*>(q.codes);
-  auto* scales = reinterpret_cast<unsigned char*>(q.scales);
-  auto* amax = reinterpret_cast<float*>(q.amax);
-  if (kernel.spec.family == &kDequantizeFamily) {
-    const DequantizeParams params{codes,
-                                  scales,
-                                  amax,
-                                  reinterpret_cast<void*>(y.data),
-                                  y.rows,
-                                  y.columns,
-                                  y.row_stride,
-                                  q.code_row_stride,
-                                  q.scale_row_stride};
-    return launch_tiles(state, kernel, tile_grid(kernel.spec, y.rows, blocks), &params, nullptr);
-  }
-  QuantizeParams params{};
-  params.x = reinterpret_cast<const void*>(problem.quantize(set, layout).x.data);
-  params.copies[0] = {amax, nullptr, codes, scales, q.code_row_stride, q.scale_row_stride};
-  params.rows = y.rows;
-  params.columns = y.columns;
-  params.row_stride = y.row_stride;
-  return launch_tiles(state, kernel, quantize_grid(kernel.spec, y.rows, y.columns), &params,
-                      nullptr);
-}
-
-// The default first, then every combination of the tuned constants that fits the shape.
-std::vector<KernelSpec> candidates(const Family& family, const Arch& arch, const Matrix& matrix,
-                                   ScaleLayout layout) {
-  KernelSpec spec = tile_spec(family, arch, with_strides(matrix));
-  if (&family == &kQuantizeFamily) {
-    QuantizeRequest request;
-    request.x = with_strides(matrix);
-    request.y.scale_layout = layout;
-    spec = quantize_spec(kQuantizeFamily, request, arch);
-  }
-  if (&family != &kAmaxFamily) spec.values[kScaleLayout] = static_cast<int>(layout);
-  std::vector<KernelSpec> all{spec};
-  for (const int threads : family.constants[kThreads].values) {
-    for (const int rows : family.constants[kRowsPerTile].values) {
-      for (const int blocks : family.constants[kBlocksPerThread].values) {
-        KernelSpec other = spec;
-        other.values[kThreads] = threads;
-        other.values[kRowsPerTile] = rows;
-        other.values[kBlocksPerThread] = blocks;
-        const bool useful = rows < 2 * matrix.rows || layout == ScaleLayout::k128x4;
-        if (useful && threads % rows == 0 && is_legal(other) && other != spec) all.push_back(other);
-      }
-    }
-  }
-  return all;
-}
+// ---- Every other choice of the tuned constants
 
 // Compiles on every core.
-std::vector<const Kernel*> kernels(ContextState& state, const std::vector<KernelSpec>& specs) {
-  std::vector<const Kernel*> all(specs.size());
+std::vector<int> registers(const Trial& trial, const std::vector<KernelSpec>& specs) {
+  std::vector<int> all(specs.size());
   std::atomic<size_t> next{0};
   std::vector<std::thread> workers;
   for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) {
     workers.emplace_back([&] {
       for (size_t at = next++; at < specs.size(); at = next++) {
-        all[at] = require(state.pool.get(specs[at], nullptr));
+        all[at] = require(trial.prepare(specs[at])).registers;
       }
     });
   }
@@ -276,52 +213,53 @@ std::vector<const Kernel*> kernels(ContextState& state, const std::vector<Kernel
   return all;
 }
 
-struct Candidate {
-  const Kernel* kernel;
-  std::vector<double> seconds;
-};
+// What a launch on the first set makes of memory that held a pattern.
+std::vector<uint8_t> outputs_of(const Operation& operation, DeviceProblem& problem) {
+  operation.family() == "dequantize" ? problem.poison_matrix() : problem.poison();
+  require(operation.launch(0));
+  return problem.outputs();
+}
 
-void sweep_kernel(Context& context, const Settings& settings, const Family& family,
-                  ScaleLayout layout, DeviceProblem& problem, const std::string& name,
-                  Report& report) {
-  ContextState& state = context.state();
-  const bool is_amax = &family == &kAmaxFamily;
-  const int64_t bytes = problem.matrix_bytes() + (is_amax ? 0 : problem.nvfp4_bytes());
-  require(quantize(context, problem.quantize(0, layout)));
-  const std::vector<uint8_t> expected = problem.quantized(layout);
-  const Matrix matrix = problem.amax(0).x;
-  std::vector<Candidate> all;
-  for (const Kernel* kernel :
-       kernels(state, candidates(family, *state.device.arch, matrix, layout))) {
-    const auto launch = [&](int set) { return launch_spec(state, *kernel, problem, layout, set); };
-    all.push_back({kernel, time_on_device(context, settings.samples, launch)});
-    if (&family != &kQuantizeFamily) continue;
-    problem.poison();
-    require(launch(0));
-    if (problem.quantized(layout) != expected)
-      fail(kernel->label + ": other bits than the default");
+void sweep_operation(Context& context, const Settings& settings, const Operation& operation,
+                     DeviceProblem& problem, const std::string& name, Report& report) {
+  struct Candidate {
+    KernelSpec spec;
+    int registers;
+    std::vector<double> seconds;
+  };
+  for (int set = 0; set < problem.sets(); ++set) {  // what dequantize reads
+    require(quantize(context, problem.quantize(set, operation.layout)));
   }
-  const std::string base =
-      family.name == "amax" ? name : name + " " + std::string(layout_name(layout));
-  const std::string label = std::string(family.name) + " " + base + ", default";
+  const std::unique_ptr<Trial> trial = require(Trial::start(context, operation.family()));
+  const std::vector<uint8_t> expected = outputs_of(operation, problem);
+  const std::vector<KernelSpec> specs =
+      autotune::candidates(trial->asked(), settings.configurations, 0);
+  const std::vector<int> all_registers = registers(*trial, specs);
+  std::vector<Candidate> all;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    trial->use(specs[i]);
+    if (outputs_of(operation, problem) != expected) {
+      fail(operation.name + ", " + config_text(specs[i]) + ": other bytes than the default");
+    }
+    all.push_back(
+        {specs[i], all_registers[i], time_on_device(context, settings.samples, operation.launch)});
+  }
+  const std::string base = operation.name + " " + name;
+  const std::string label = base + ", default";
   report.add({.label = label,
               .unit = "GB/s",
-              .samples = gigabytes(bytes, all[0].seconds),
-              .detail = all[0].kernel->label});
+              .samples = gigabytes(operation.bytes, all[0].seconds),
+              .detail = config_text(all[0].spec)});
   std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
     return median(a.seconds) < median(b.seconds);
   });
   for (size_t i = 0; i < all.size(); ++i) {
-    const auto& values = all[i].kernel->spec.values;
-    report.add({.label = std::string(family.name) + " " + base +
-                         ", threads=" + std::to_string(values[kThreads]) +
-                         " rows=" + std::to_string(values[kRowsPerTile]) +
-                         " blocks=" + std::to_string(values[kBlocksPerThread]),
+    report.add({.label = base + ", " + config_text(all[i].spec),
                 .unit = "GB/s",
-                .samples = gigabytes(bytes, all[i].seconds),
+                .samples = gigabytes(operation.bytes, all[i].seconds),
                 .baseline = label,
-                .detail = microseconds(all[i].seconds) + ", " +
-                          std::to_string(all[i].kernel->resources.registers) + " registers",
+                .detail = microseconds(all[i].seconds) + ", " + std::to_string(all[i].registers) +
+                          " registers",
                 .in_table = i < settings.sweep_best});
   }
 }
@@ -330,14 +268,8 @@ void sweep(Context& context, const Settings& settings, Shape shape, DataType typ
   DeviceProblem problem(context, shape, type);
   const std::string name = shape.text() + " " + std::string(type_name(type));
   check_outputs(context, problem, name);
-  sweep_kernel(context, settings, kAmaxFamily, ScaleLayout::kRowMajor, problem, name, report);
-  for (const ScaleLayout layout : kLayouts) {
-    // What the dequantise kernels read is what this fills; every set of it.
-    for (int set = 0; set < problem.sets(); ++set) {
-      require(quantize(context, problem.quantize(set, layout)));
-    }
-    sweep_kernel(context, settings, kDequantizeFamily, layout, problem, name, report);
-    sweep_kernel(context, settings, kQuantizeFamily, layout, problem, name, report);
+  for (const Operation& one : operations(context, problem, false)) {
+    sweep_operation(context, settings, one, problem, name, report);
   }
 }
 
@@ -355,6 +287,9 @@ int run(int argc, char** argv) {
                  "Seconds of idleness before each: keeps the card below its power limit")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--sweep", settings.sweep, "Try other values of the tuned constants");
+  app.add_option("--configurations", settings.configurations,
+                 "Of each kernel in a sweep; no more than so many are drawn")
+      ->check(CLI::PositiveNumber);
   app.add_option("--best", settings.sweep_best, "Of a sweep, lines of each kernel in the table");
   CLI11_PARSE(app, argc, argv);
 
