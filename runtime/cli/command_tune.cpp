@@ -324,6 +324,10 @@ void add_problem_options(CLI::App& command, autotune::Problem* problem) {
   add_choice<Rounding>(command, "--rounding", &problem->rounding,
                        {{"nearest", Rounding::kNearestEven}, {"stochastic", Rounding::kStochastic}},
                        "nearest", "nearest or stochastic: how quantize rounds");
+  add_choice<BlockScaling>(
+      command, "--scaling", &problem->scaling,
+      {{"largest", BlockScaling::kLargest}, {"four_over_six", BlockScaling::kFourOverSix}},
+      "largest", "largest or four_over_six: the scales of NVFP4 blocks");
   command.add_flag("--transform", problem->transform,
                    "quantize after a random Hadamard transform of its last copy");
 }
