@@ -62,7 +62,7 @@ void add_quantize(std::vector<Kernel>& kernels, const QuantizeVariant& variant, 
   QuantizeRequest request = variant.options;
   request.x = matrix_of(type, 16384);
   request.y.scale_layout = request.y_transposed.scale_layout = ScaleLayout::k128x4;
-  const KernelSpec spec = quantize_spec(kQuantizeFamily, request, arch);
+  const KernelSpec spec = quantize_spec(kQuantizeFamily, request, arch, 148);
   const double one = static_cast<double>(code_bits(request.format)) / 8 +
                      1.0 / static_cast<double>(block_size(request.format));
   const bool rows = request.copies != Copies::kTransposed;

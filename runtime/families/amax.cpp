@@ -63,8 +63,9 @@ const Family kAmaxRowsFamily{"amax_rows",   "AmaxParams", matrix_constants(Eleme
 
 KernelSpec amax_spec(const ContextState& context, const Matrix& x, KernelKind kernel) {
   const Matrix flat = flattened(x);
-  return choose_spec(context, tile_spec(kAmaxFamily, *context.device.arch, flat),
-                     {flat.rows, flat.columns}, kernel);
+  KernelSpec spec = tile_spec(kAmaxFamily, *context.device.arch, flat);
+  spec.values[kBlocksPerThread] = flat.type == DataType::kF32 ? 1 : 4;  // by an H200
+  return choose_spec(context, spec, {flat.rows, flat.columns}, kernel);
 }
 
 Status launch_amax(const ContextState& context, const Kernel& kernel, const Matrix& matrix,

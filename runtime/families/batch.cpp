@@ -125,6 +125,10 @@ Item amax_item(const Arch& arch, const Matrix& matrix, DevicePointer amax) {
   return {spec, bytes_of(params), tiles_of(spec, x)};
 }
 
+// Multiprocessors of the GPU that a kernel for tensors of all sizes is chosen for: so few that each
+// tensor fills it, as all of them together do.
+constexpr int kOfBatches = 1;
+
 Item quantize_item(KernelSpec spec, const QuantizeRequest& request, const QuantizeParams& params) {
   // One kernel for tensors of all shapes. The scales of four rows lie together in the 128x4 layout;
   // a transform of more than a block takes whole warps of a row.
@@ -144,8 +148,9 @@ void add_amaxes(const Arch& arch, const QuantizeRequest& request, std::vector<It
   }
   if (makes_rows(request)) amaxes.push_back(request.y.amax);
   if (makes_transposed(request)) amaxes.push_back(request.y_transposed.amax);
-  items.push_back(quantize_item(transformed_amax_spec(kQuantizeBatchFamily, request, arch), request,
-                                transformed_amax_params(request)));
+  items.push_back(
+      quantize_item(transformed_amax_spec(kQuantizeBatchFamily, request, arch, kOfBatches), request,
+                    transformed_amax_params(request)));
 }
 
 // Rows that follow each other are one: taller tiles would only be for rows with gaps.
@@ -241,8 +246,9 @@ Result<Batch> Batch::quantize(Context& context, std::span<const QuantizeRequest>
       NIBBLE_TRY(named(check_fast(request), "requests", i));
       NIBBLE_TRY(named(check_quantize(request, Pointers::kRequired), "requests", i));
       add_amaxes(arch, request, items, amaxes);
-      quantisations.push_back(quantize_item(quantize_spec(kQuantizeBatchFamily, request, arch),
-                                            request, quantize_params(request)));
+      quantisations.push_back(
+          quantize_item(quantize_spec(kQuantizeBatchFamily, request, arch, kOfBatches), request,
+                        quantize_params(request)));
     }
     items.insert(items.end(), quantisations.begin(), quantisations.end());
     return BatchBuilder::build(context, items, runs_of(std::move(amaxes)));

@@ -79,6 +79,12 @@ KernelSpec dequantize_spec(const Family& family, const DequantizeRequest& reques
                            const Arch& arch) {
   KernelSpec spec = tile_spec(family, arch, request.y);
   spec.values[kScaleLayout] = static_cast<int>(request.x.scale_layout);
+  if (request.x.scale_layout == ScaleLayout::k128x4) {
+    // A sector has scales of several rows. By an H200; of fp32 a warp reads eight rows of it.
+    int& rows = spec.values[kRowsPerTile];
+    const int most = request.y.type == DataType::kF32 ? 64 : 8;
+    while (rows < most && 2 * rows <= request.y.rows) rows *= 2;
+  }
   spec.values[kFormatPlace] = format_value(request.format, request.scaling);
   return spec;
 }

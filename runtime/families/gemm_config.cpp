@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "runtime/families/gemm_spec.h"
+#include "runtime/families/tile_model.h"
 
 namespace nibble {
 
@@ -47,10 +48,9 @@ GemmShape gemm_shape(const GemmRequest& request) {
 }
 
 GemmDevice gemm_device(const DeviceInfo& info, const Arch& arch) {
-  constexpr int kB200Multiprocessors = 148;
   constexpr int64_t kB200L2Bytes = int64_t{126} << 20;
   GemmDevice device;
-  device.multiprocessors = info.multiprocessors > 0 ? info.multiprocessors : kB200Multiprocessors;
+  device.multiprocessors = multiprocessors_of(info);
   device.shared_per_block =
       info.shared_per_block > 0 ? static_cast<int>(info.shared_per_block) : arch.shared_per_block;
   device.l2_bytes = info.l2_bytes > 0 ? info.l2_bytes : kB200L2Bytes;

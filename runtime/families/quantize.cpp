@@ -9,6 +9,7 @@
 #include "runtime/families/quantize.h"
 #include "runtime/families/quantize_check.h"
 #include "runtime/families/quantize_spec.h"
+#include "runtime/families/tile_model.h"
 #include "runtime/families/trusted.h"
 #include "runtime/result.h"
 
@@ -20,14 +21,17 @@ constexpr Variant kVariants[] = {{"quantize/quantize.cuh", kFp8Conversion}};
 
 // The tuned constants are those of the tuning table where it has any.
 KernelSpec tuned_spec(const ContextState& state, const QuantizeRequest& request) {
-  return choose_spec(state, quantize_spec(kQuantizeFamily, request, *state.device.arch),
+  return choose_spec(state,
+                     quantize_spec(kQuantizeFamily, request, *state.device.arch,
+                                   multiprocessors_of(state.device.info)),
                      {request.x.rows, request.x.columns}, request.kernel);
 }
 
 // Of the kernel that finds the amax to scale by.
 KernelSpec amax_spec_of(const ContextState& state, const QuantizeRequest& request) {
   if (!has_transform(request)) return amax_spec(state, request.x, request.kernel);
-  const KernelSpec spec = transformed_amax_spec(kQuantizeFamily, request, *state.device.arch);
+  const KernelSpec spec = transformed_amax_spec(kQuantizeFamily, request, *state.device.arch,
+                                                multiprocessors_of(state.device.info));
   return request.kernel == KernelKind::kFast ? spec : trusted_spec(spec);
 }
 

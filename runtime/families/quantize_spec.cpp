@@ -6,6 +6,7 @@
 #include <array>
 
 #include "runtime/families/quantize.h"
+#include "runtime/families/tile_model.h"
 
 namespace nibble {
 
@@ -141,18 +142,43 @@ bool lanes_fit(const KernelSpec& spec, int rows_per_tile) {
          spec.values[kThreads] / rows_per_tile % 32 == 0;
 }
 
+// Of a thread's blocks, as many as the registers hold; of fewer, each has more threads of its own
+// in flight where their arithmetic takes long.
+int most_blocks(const KernelSpec& spec) {
+  const bool is_32_bit = spec.values[kElementType] == static_cast<int>(DataType::kF32);
+  const bool mx = format_of(spec) != QuantizedFormat::kNvfp4;
+  if (format_of(spec) == QuantizedFormat::kMxfp8 && spec.values[kStochastic] == 0) return 1;
+  if (mx && is_32_bit) return 1;
+  return mx || is_32_bit || spec.values[kFormat] == kFourOverSix ? 2 : 4;
+}
+
+// The costs of threads are those that explain a sweep on an H200 (bench/README.md).
+int choose_blocks(const KernelSpec& spec, int64_t blocks, int multiprocessors) {
+  const int block = block_size(format_of(spec));
+  const ThreadCost cost{
+      .at_once = spec.values[kFormat] == kFourOverSix ? 640.0 : 1536.0, .start = 32, .element = 1};
+  int chosen = 1;
+  double least = launch_time(blocks, block, cost, multiprocessors);
+  for (int count = 2; count <= most_blocks(spec); count *= 2) {
+    const double time = launch_time(blocks / count, count * block, cost, multiprocessors);
+    if (time >= least) continue;
+    least = time;
+    chosen = count;
+  }
+  return chosen;
+}
+
 // The tile of a kernel that goes row by row.
-void choose_tile(KernelSpec& spec, const Matrix& x) {
+void choose_tile(KernelSpec& spec, const Matrix& x, int multiprocessors) {
   const int64_t block = block_size(format_of(spec));
   const int64_t blocks = (x.columns + block - 1) / block;
-  // More blocks in flight pay, until they no longer fit the registers.
-  const int64_t words = block * size_of(x.type) / 4;
-  spec.values[kBlocksPerThread] = words <= 8 ? 4 : words <= 16 ? 2 : 1;
-  // Of the ways to lay threads along rows, those that leave the fewest idle; then the widest but
-  // four rows, where that is no worse: a sector of the 128x4 layout has scales of several rows.
+  spec.values[kThreads] = 128;
+  spec.values[kBlocksPerThread] = choose_blocks(spec, x.rows * blocks, multiprocessors);
+  // Of the ways to lay threads along rows, those that leave the fewest idle; then eight rows, where
+  // that is no worse: a sector of the 128x4 layout has scales of several rows.
   double best = 0;
-  for (const int rows : {4, 2, 1, 8, 16, 32, 64}) {
-    if (rows > 4 && rows >= 2 * x.rows) break;
+  for (const int rows : {8, 4, 2, 1, 16, 32, 64}) {
+    if (rows > 4 && rows >= 2 * x.rows) continue;
     if (!lanes_fit(spec, rows)) continue;
     const int64_t wide = int64_t{spec.values[kThreads] / rows} * spec.values[kBlocksPerThread];
     const int64_t across = (blocks + wide - 1) / wide;
@@ -182,12 +208,34 @@ bool patches_legal(const KernelSpec& spec) {
          spec.values[kBlocksPerThread] == kBlockChoices[0] && spec.values[kVectorBytes] != 32;
 }
 
-void choose_patches(KernelSpec& spec) {
+// A warp of patches keeps its scheduler busy by itself. What it takes for an element of a widened
+// patch is 1.1 to 1.6 times as much, by an H200.
+double patches_time(const KernelSpec& spec, const Matrix& x, int multiprocessors) {
+  const ThreadCost cost{
+      .at_once = 128, .start = 64, .element = spec.values[kWiden] != 0 ? 1.3 : 1.0};
+  return launch_time(quantize_tiles(spec, x.rows, x.columns) * spec.values[kThreads],
+                     patch_rows(spec) * patch_columns(spec), cost, multiprocessors);
+}
+
+void choose_patches(KernelSpec& spec, const Matrix& x, int multiprocessors) {
   spec.values[kRowsPerTile] = kPatchTile;
   spec.values[kBlocksPerThread] = kBlockChoices[0];
   spec.values[kWiden] = 0;
   spec.values[kThreads] = patch_threads(spec);
   spec.values[kVectorBytes] = std::min(spec.values[kVectorBytes], 16);
+  const bool is_32_bit = spec.values[kElementType] == static_cast<int>(DataType::kF32);
+  KernelSpec small = spec;
+  small.values[kWiden] = is_32_bit ? 0 : 1;
+  for (const int rows : {kPatchTile / 2, kPatchTile}) {
+    small.values[kRowsPerTile] = rows;
+    small.values[kThreads] = patch_threads(small);
+    if (quantize_legal(small)) break;
+  }
+  // Thread blocks of four warps rather than eight, where threads have as much to do.
+  if (is_32_bit ||
+      patches_time(small, x, multiprocessors) < patches_time(spec, x, multiprocessors)) {
+    spec = small;
+  }
 }
 
 // Of a matrix' scales, padding included: that of the 128x4 layout is written too.
@@ -250,7 +298,8 @@ int quantize_dynamic_shared(const KernelSpec& spec) {
   return patches + scales + factors + kTensors;
 }
 
-KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, const Arch& arch) {
+KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, const Arch& arch,
+                         int multiprocessors) {
   KernelSpec spec = default_spec(family, arch);
   spec.values[kElementType] = static_cast<int>(request.x.type);
   spec.values[kVectorBytes] = vector_bytes(request.x, arch);
@@ -269,16 +318,16 @@ KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, c
   spec.values[kColumnTransformSize] = size_of(request.transposed_transform);
   spec.values[kRecordsAmax] = request.recorded_amax != 0 || request.transposed_recorded_amax != 0;
   if (uses_patches(spec)) {
-    choose_patches(spec);
+    choose_patches(spec, request.x, multiprocessors);
   } else {
-    choose_tile(spec, request.x);
+    choose_tile(spec, request.x, multiprocessors);
   }
   return spec;
 }
 
 KernelSpec transformed_amax_spec(const Family& family, const QuantizeRequest& request,
-                                 const Arch& arch) {
-  KernelSpec spec = quantize_spec(family, request, arch);
+                                 const Arch& arch, int multiprocessors) {
+  KernelSpec spec = quantize_spec(family, request, arch, multiprocessors);
   spec.values[kMakesCodes] = 0;
   spec.values[kRecordsAmax] = 1;
   spec.values[kFormat] = 0;
@@ -286,7 +335,7 @@ KernelSpec transformed_amax_spec(const Family& family, const QuantizeRequest& re
   spec.values[kStochastic] = 0;
   spec.values[kScaleLayout] = 0;
   spec.values[kOtherLayout] = 0;
-  choose_patches(spec);
+  choose_patches(spec, request.x, multiprocessors);
   return spec;
 }
 

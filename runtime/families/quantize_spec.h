@@ -55,11 +55,13 @@ inline QuantizedFormat format_of(const KernelSpec& spec) {
 int block_size(QuantizedFormat format);
 int code_bits(QuantizedFormat format);
 
-// Of a family with the constants of quantize. Strides must be filled in.
-KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, const Arch& arch);
+// Of a family with the constants of quantize, for a GPU with so many multiprocessors. Strides must
+// be filled in.
+KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, const Arch& arch,
+                         int multiprocessors);
 // The kernel that finds the amax of what is transformed. Only for requests that have a transform.
 KernelSpec transformed_amax_spec(const Family& family, const QuantizeRequest& request,
-                                 const Arch& arch);
+                                 const Arch& arch, int multiprocessors);
 
 Grid quantize_grid(const KernelSpec& spec, int64_t rows, int64_t columns);
 // All tiles of a matrix, those of the scales' padding too.
