@@ -6,7 +6,6 @@
 #include <array>
 
 #include "runtime/families/quantize.h"
-#include "runtime/families/tile_model.h"
 
 namespace nibble {
 
@@ -25,8 +24,6 @@ constexpr int kFlagsFromOne[] = {1, 0};
 constexpr int kTransforms[] = {0, 1, 2};
 constexpr int kTransformSizes[] = {16, 32, 64, 128};
 constexpr std::string_view kTransformNames[] = {"none", "default", "given"};
-
-constexpr int kPatchTile = 128;  // columns, and rows or twice the rows
 
 // clang-format off: a constant a row
 std::array<Constant, kQuantizeConstants> make_constants() {
@@ -78,17 +75,6 @@ std::array<Constant, kQuantizeConstants> make_constants() {
 }
 // clang-format on
 
-// Rows and columns of a thread's patch.
-int patch_rows(const KernelSpec& spec) { return block_size(format_of(spec)); }
-int patch_columns(const KernelSpec& spec) {
-  return spec.values[kElementType] == static_cast<int>(DataType::kF32) || spec.values[kWiden] != 0
-             ? 4
-             : 8;
-}
-int patch_threads(const KernelSpec& spec) {
-  return spec.values[kRowsPerTile] / patch_rows(spec) * (kPatchTile / patch_columns(spec));
-}
-
 bool has_transform(const KernelSpec& spec) {
   return spec.values[kRowTransform] != kNoTransform ||
          spec.values[kColumnTransform] != kNoTransform;
@@ -136,61 +122,6 @@ int transform_of(const HadamardTransform& transform) {
 }
 int size_of(const HadamardTransform& transform) { return transform.enabled ? transform.size : 16; }
 
-// Lanes that share a group of a transform are in a warp that shares a row.
-bool lanes_fit(const KernelSpec& spec, int rows_per_tile) {
-  return spec.values[kRowTransformSize] <= patch_rows(spec) ||
-         spec.values[kThreads] / rows_per_tile % 32 == 0;
-}
-
-// Of a thread's blocks, as many as the registers hold; of fewer, each has more threads of its own
-// in flight where their arithmetic takes long.
-int most_blocks(const KernelSpec& spec) {
-  const bool is_32_bit = spec.values[kElementType] == static_cast<int>(DataType::kF32);
-  const bool mx = format_of(spec) != QuantizedFormat::kNvfp4;
-  if (format_of(spec) == QuantizedFormat::kMxfp8 && spec.values[kStochastic] == 0) return 1;
-  if (mx && is_32_bit) return 1;
-  return mx || is_32_bit || spec.values[kFormat] == kFourOverSix ? 2 : 4;
-}
-
-// The costs of threads are those that explain a sweep on an H200 (bench/README.md).
-int choose_blocks(const KernelSpec& spec, int64_t blocks, int multiprocessors) {
-  const int block = block_size(format_of(spec));
-  const ThreadCost cost{
-      .at_once = spec.values[kFormat] == kFourOverSix ? 640.0 : 1536.0, .start = 32, .element = 1};
-  int chosen = 1;
-  double least = launch_time(blocks, block, cost, multiprocessors);
-  for (int count = 2; count <= most_blocks(spec); count *= 2) {
-    const double time = launch_time(blocks / count, count * block, cost, multiprocessors);
-    if (time >= least) continue;
-    least = time;
-    chosen = count;
-  }
-  return chosen;
-}
-
-// The tile of a kernel that goes row by row.
-void choose_tile(KernelSpec& spec, const Matrix& x, int multiprocessors) {
-  const int64_t block = block_size(format_of(spec));
-  const int64_t blocks = (x.columns + block - 1) / block;
-  spec.values[kThreads] = 128;
-  spec.values[kBlocksPerThread] = choose_blocks(spec, x.rows * blocks, multiprocessors);
-  // Of the ways to lay threads along rows, those that leave the fewest idle; then eight rows, where
-  // that is no worse: a sector of the 128x4 layout has scales of several rows.
-  double best = 0;
-  for (const int rows : {8, 4, 2, 1, 16, 32, 64}) {
-    if (rows > 4 && rows >= 2 * x.rows) continue;
-    if (!lanes_fit(spec, rows)) continue;
-    const int64_t wide = int64_t{spec.values[kThreads] / rows} * spec.values[kBlocksPerThread];
-    const int64_t across = (blocks + wide - 1) / wide;
-    const int64_t down = (x.rows + rows - 1) / rows;
-    const double used = static_cast<double>(blocks) / static_cast<double>(across * wide) *
-                        (static_cast<double>(x.rows) / static_cast<double>(down * rows));
-    if (used <= best * 1.02) continue;
-    best = used;
-    spec.values[kRowsPerTile] = rows;
-  }
-}
-
 int64_t patch_tiles_across(int64_t columns) { return (columns + kPatchTile - 1) / kPatchTile; }
 // To a multiple of 128 rows, as scales are padded.
 int64_t patch_tiles_down(const KernelSpec& spec, int64_t rows) {
@@ -205,37 +136,7 @@ bool patches_legal(const KernelSpec& spec) {
   const bool is_32_bit = spec.values[kElementType] == static_cast<int>(DataType::kF32);
   if (is_32_bit && spec.values[kWiden] != 0) return false;
   return (rows == kPatchTile || half) && spec.values[kThreads] == patch_threads(spec) &&
-         spec.values[kBlocksPerThread] == kBlockChoices[0] && spec.values[kVectorBytes] != 32;
-}
-
-// A warp of patches keeps its scheduler busy by itself. What it takes for an element of a widened
-// patch is 1.1 to 1.6 times as much, by an H200.
-double patches_time(const KernelSpec& spec, const Matrix& x, int multiprocessors) {
-  const ThreadCost cost{
-      .at_once = 128, .start = 64, .element = spec.values[kWiden] != 0 ? 1.3 : 1.0};
-  return launch_time(quantize_tiles(spec, x.rows, x.columns) * spec.values[kThreads],
-                     patch_rows(spec) * patch_columns(spec), cost, multiprocessors);
-}
-
-void choose_patches(KernelSpec& spec, const Matrix& x, int multiprocessors) {
-  spec.values[kRowsPerTile] = kPatchTile;
-  spec.values[kBlocksPerThread] = kBlockChoices[0];
-  spec.values[kWiden] = 0;
-  spec.values[kThreads] = patch_threads(spec);
-  spec.values[kVectorBytes] = std::min(spec.values[kVectorBytes], 16);
-  const bool is_32_bit = spec.values[kElementType] == static_cast<int>(DataType::kF32);
-  KernelSpec small = spec;
-  small.values[kWiden] = is_32_bit ? 0 : 1;
-  for (const int rows : {kPatchTile / 2, kPatchTile}) {
-    small.values[kRowsPerTile] = rows;
-    small.values[kThreads] = patch_threads(small);
-    if (quantize_legal(small)) break;
-  }
-  // Thread blocks of four warps rather than eight, where threads have as much to do.
-  if (is_32_bit ||
-      patches_time(small, x, multiprocessors) < patches_time(spec, x, multiprocessors)) {
-    spec = small;
-  }
+         spec.values[kBlocksPerThread] == kPatchBlocks && spec.values[kVectorBytes] != 32;
 }
 
 // Of a matrix' scales, padding included: that of the 128x4 layout is written too.
@@ -258,6 +159,21 @@ Constant format_constant() {
 std::span<const Constant> quantize_constants() {
   static const std::array<Constant, kQuantizeConstants> kConstants = make_constants();
   return kConstants;
+}
+
+int patch_rows(const KernelSpec& spec) { return block_size(format_of(spec)); }
+int patch_columns(const KernelSpec& spec) {
+  return spec.values[kElementType] == static_cast<int>(DataType::kF32) || spec.values[kWiden] != 0
+             ? 4
+             : 8;
+}
+int patch_threads(const KernelSpec& spec) {
+  return spec.values[kRowsPerTile] / patch_rows(spec) * (kPatchTile / patch_columns(spec));
+}
+
+bool lanes_fit(const KernelSpec& spec, int rows_per_tile) {
+  return spec.values[kRowTransformSize] <= patch_rows(spec) ||
+         spec.values[kThreads] / rows_per_tile % 32 == 0;
 }
 
 int block_size(QuantizedFormat format) { return format == QuantizedFormat::kNvfp4 ? 16 : 32; }
@@ -317,11 +233,7 @@ KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, c
   spec.values[kRowTransformSize] = size_of(request.transform);
   spec.values[kColumnTransformSize] = size_of(request.transposed_transform);
   spec.values[kRecordsAmax] = request.recorded_amax != 0 || request.transposed_recorded_amax != 0;
-  if (uses_patches(spec)) {
-    choose_patches(spec, request.x, multiprocessors);
-  } else {
-    choose_tile(spec, request.x, multiprocessors);
-  }
+  choose_tile(spec, request.x, multiprocessors);
   return spec;
 }
 
@@ -335,7 +247,7 @@ KernelSpec transformed_amax_spec(const Family& family, const QuantizeRequest& re
   spec.values[kStochastic] = 0;
   spec.values[kScaleLayout] = 0;
   spec.values[kOtherLayout] = 0;
-  choose_patches(spec, request.x, multiprocessors);
+  choose_tile(spec, request.x, multiprocessors);
   return spec;
 }
 

@@ -51,6 +51,17 @@ inline QuantizedFormat format_of(const KernelSpec& spec) {
   return value == kFourOverSix ? QuantizedFormat::kNvfp4 : static_cast<QuantizedFormat>(value);
 }
 
+// A tile of patches has so many columns, and rows or half of them.
+constexpr int kPatchTile = 128;
+// kBlocksPerThread where it says nothing.
+constexpr int kPatchBlocks = 4;
+// Rows and columns of a thread's patch; threads of a tile of them.
+int patch_rows(const KernelSpec& spec);
+int patch_columns(const KernelSpec& spec);
+int patch_threads(const KernelSpec& spec);
+// Lanes that share a group of a transform are in a warp that shares a row.
+bool lanes_fit(const KernelSpec& spec, int rows_per_tile);
+
 // Elements of a block, and bits of one.
 int block_size(QuantizedFormat format);
 int code_bits(QuantizedFormat format);
@@ -59,6 +70,8 @@ int code_bits(QuantizedFormat format);
 // be filled in.
 KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, const Arch& arch,
                          int multiprocessors);
+// Its tuned constants, where the others are set.
+void choose_tile(KernelSpec& spec, const Matrix& x, int multiprocessors);
 // The kernel that finds the amax of what is transformed. Only for requests that have a transform.
 KernelSpec transformed_amax_spec(const Family& family, const QuantizeRequest& request,
                                  const Arch& arch, int multiprocessors);

@@ -46,15 +46,14 @@ struct Patch {
   // rows `rows` exist, of its columns `columns`, both perhaps <= 0; the others become 0.
   template <int kVectorBytes>
   __device__ void load(const char* x, int64_t row_bytes, int rows, int columns) {
-    if (kVectorBytes != 0 && columns >= kColumns && rows >= kRows) {
-      load_whole(x, row_bytes);
+    if (kVectorBytes != 0 && columns >= kColumns) {
+      load_vectors(x, row_bytes, rows);
       return;
     }
 #pragma unroll 1
     for (int r = 0; r < kRows; ++r) {
-      mine[r * kPitch] = make_uint4(0, 0, 0, 0);
-      const int count = r >= rows ? 0 : columns < kColumns ? columns : kColumns;
-      copy_elements(mine + r * kPitch, x + r * row_bytes, count);
+      mine[r * kPitch] = elements(x, r < rows ? columns : 0);
+      x += row_bytes;
     }
   }
 
@@ -151,12 +150,13 @@ struct Patch {
   }
 
  private:
-  __device__ void load_whole(const char* x, int64_t row_bytes) {
+  __device__ void load_vectors(const char* x, int64_t row_bytes, int rows) {
     if constexpr (kWidens) {
       uint32_t pairs[kRows][2];
 #pragma unroll
-      for (uint32_t(&row)[2] : pairs) {
-        ptx::ld_global_nc_v2_b32(x, row);
+      for (int r = 0; r < kRows; ++r) {
+        pairs[r][0] = pairs[r][1] = 0;
+        if (r < rows) ptx::ld_global_nc_v2_b32(x, pairs[r]);
         x += row_bytes;
       }
 #pragma unroll
@@ -166,27 +166,45 @@ struct Patch {
         };
         mine[r * kPitch] = make_uint4(word(0), word(1), word(2), word(3));
       }
-    } else {
+    } else if (rows >= kRows) {
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
         ptx::cp_async_cg_16(mine + r * kPitch, x);
         x += row_bytes;
       }
+    } else {
+#pragma unroll 1
+      for (int r = 0; r < kRows; ++r) {
+        if (r < rows) {
+          ptx::cp_async_cg_16(mine + r * kPitch, x);
+        } else {
+          mine[r * kPitch] = make_uint4(0, 0, 0, 0);
+        }
+        x += row_bytes;
+      }
     }
   }
 
-  __device__ static void copy_elements(uint4* to, const char* from, int count) {
-#pragma unroll 1
-    for (int i = 0; i < count; ++i) {
-      if constexpr (Source::kIs32Bit) {
-        reinterpret_cast<uint32_t*>(to)[i] = reinterpret_cast<const uint32_t*>(from)[i];
-      } else if constexpr (kWidens) {
-        const uint32_t bits = reinterpret_cast<const uint16_t*>(from)[i];
-        reinterpret_cast<uint32_t*>(to)[i] = __float_as_uint(Source::value(bits, 0));
-      } else {
-        reinterpret_cast<uint16_t*>(to)[i] = reinterpret_cast<const uint16_t*>(from)[i];
-      }
+  // Of a row of the patch, the first `count`; then zeros. All loads before the first use.
+  __device__ static uint4 elements(const char* from, int count) {
+    uint32_t bits[kColumns];
+#pragma unroll
+    for (int i = 0; i < kColumns; ++i) {
+      bits[i] = 0;
+      if (i >= count) continue;
+      bits[i] = Source::kIs32Bit ? reinterpret_cast<const uint32_t*>(from)[i]
+                                 : reinterpret_cast<const uint16_t*>(from)[i];
     }
+    const auto word = [&](int j) {
+      if constexpr (kWidens) {
+        return __float_as_uint(Source::value(bits[j], 0));
+      } else if constexpr (W::kIs32Bit) {
+        return bits[j];
+      } else {
+        return bits[2 * j] | bits[2 * j + 1] << 16;
+      }
+    };
+    return make_uint4(word(0), word(1), word(2), word(3));
   }
 };
 

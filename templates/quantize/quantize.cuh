@@ -17,8 +17,9 @@ __device__ constexpr bool uses_patches() {
 // them at once hide more of each other's waiting.
 template <class Config>
 struct QuantizeBounds {
-  static constexpr bool kSmall =
-      Config::kElementType != kF32 && Config::kFormat == kNvfp4 && Config::kWiden == 0;
+  static constexpr bool kBounded =
+      Config::kFormat == kNvfp4 || (Config::kFormat == kFourOverSix && Config::kSquareBlocks != 0);
+  static constexpr bool kSmall = Config::kElementType != kF32 && kBounded && Config::kWiden == 0;
   static constexpr int kThreads = Config::kThreads;
   static constexpr bool kAligned = Config::kVectorBytes != 0;  // the others take more registers
   static constexpr bool kHasMore =
