@@ -27,6 +27,7 @@
 #include "runtime/families/hadamard.h"
 #include "runtime/families/quantize.h"
 #include "runtime/families/quantize_spec.h"
+#include "runtime/families/tile_model.h"
 
 namespace nibble::bench {
 
@@ -62,7 +63,7 @@ void add_quantize(std::vector<Kernel>& kernels, const QuantizeVariant& variant, 
   QuantizeRequest request = variant.options;
   request.x = matrix_of(type, 16384);
   request.y.scale_layout = request.y_transposed.scale_layout = ScaleLayout::k128x4;
-  const KernelSpec spec = quantize_spec(kQuantizeFamily, request, arch, 148);
+  const KernelSpec spec = quantize_spec(kQuantizeFamily, request, arch, multiprocessors_of({}));
   const double one = static_cast<double>(code_bits(request.format)) / 8 +
                      1.0 / static_cast<double>(block_size(request.format));
   const bool rows = request.copies != Copies::kTransposed;

@@ -40,7 +40,7 @@ Counts hopper_block_counts(const KernelSpec& spec) {
   return light || spec.values[kFormat] == kFourOverSix ? Counts(kTwo) : Counts(kFour);
 }
 
-int choose_blocks(const KernelSpec& spec, int64_t blocks, int multiprocessors) {
+int choose_blocks(const KernelSpec& spec, double blocks, int multiprocessors) {
   const int block = block_size(format_of(spec));
   const ThreadCost cost{
       .at_once = spec.values[kFormat] == kFourOverSix ? 640.0 : 1536.0, .start = 32, .element = 1};
@@ -61,7 +61,8 @@ void choose_row_tile(KernelSpec& spec, const Matrix& x, int multiprocessors) {
   const int64_t block = block_size(format_of(spec));
   const int64_t blocks = (x.columns + block - 1) / block;
   spec.values[kThreads] = 128;
-  spec.values[kBlocksPerThread] = choose_blocks(spec, x.rows * blocks, multiprocessors);
+  spec.values[kBlocksPerThread] =
+      choose_blocks(spec, static_cast<double>(x.rows * blocks), multiprocessors);
   // Of the ways to lay threads along rows, those that leave the fewest idle; then eight rows, where
   // that is no worse: a sector of the 128x4 layout has scales of several rows.
   double best = 0;
@@ -81,32 +82,28 @@ void choose_row_tile(KernelSpec& spec, const Matrix& x, int multiprocessors) {
 
 // A warp of patches keeps its scheduler busy by itself. What it takes for an element of a widened
 // patch is 1.1 to 1.6 times as much, by an H200.
-double patches_time(const KernelSpec& spec, const Matrix& x, int multiprocessors) {
-  const ThreadCost cost{
-      .at_once = 128, .start = 64, .element = spec.values[kWiden] != 0 ? 1.3 : 1.0};
-  return launch_time(quantize_tiles(spec, x.rows, x.columns) * spec.values[kThreads],
-                     patch_rows(spec) * patch_columns(spec), cost, multiprocessors);
+constexpr ThreadCost kPatch{.at_once = 128, .start = 64, .element = 1.0};
+constexpr ThreadCost kWidenedPatch{.at_once = 128, .start = 64, .element = 1.3};
+
+// Of a 16-bit x: whether half as many columns to a thread take less time.
+bool pays_to_widen(const KernelSpec& spec, const Matrix& x, int multiprocessors) {
+  const auto up = [](int64_t size) { return (size + kPatchTile - 1) / kPatchTile * kPatchTile; };
+  const auto padded = static_cast<double>(up(x.rows) * up(x.columns));
+  const int elements = patch_rows(spec) * 8, half = elements / 2;  // of a thread
+  return launch_time(padded / half, half, kWidenedPatch, multiprocessors) <
+         launch_time(padded / elements, elements, kPatch, multiprocessors);
 }
 
 void choose_patches(KernelSpec& spec, const Matrix& x, int multiprocessors) {
-  spec.values[kRowsPerTile] = kPatchTile;
   spec.values[kBlocksPerThread] = kPatchBlocks;
-  spec.values[kWiden] = 0;
-  spec.values[kThreads] = patch_threads(spec);
   spec.values[kVectorBytes] = std::min(spec.values[kVectorBytes], 16);
   const bool is_32_bit = spec.values[kElementType] == static_cast<int>(DataType::kF32);
-  KernelSpec small = spec;
-  small.values[kWiden] = is_32_bit ? 0 : 1;
-  for (const int rows : {kPatchTile / 2, kPatchTile}) {
-    small.values[kRowsPerTile] = rows;
-    small.values[kThreads] = patch_threads(small);
-    if (quantize_legal(small)) break;
-  }
-  // Thread blocks of four warps rather than eight, where threads have as much to do.
-  if (is_32_bit ||
-      patches_time(small, x, multiprocessors) < patches_time(spec, x, multiprocessors)) {
-    spec = small;
-  }
+  const bool widen = !is_32_bit && pays_to_widen(spec, x, multiprocessors);
+  // With four columns to a thread, thread blocks of four warps rather than eight.
+  const bool half_tile = (is_32_bit || widen) && half_tile_legal(spec);
+  spec.values[kWiden] = widen;
+  spec.values[kRowsPerTile] = half_tile ? kPatchTile / 2 : kPatchTile;
+  spec.values[kThreads] = patch_threads(spec);
 }
 
 }  // namespace

@@ -128,11 +128,9 @@ int64_t patch_tiles_down(const KernelSpec& spec, int64_t rows) {
   return (rows + kPatchTile - 1) / kPatchTile * (kPatchTile / spec.values[kRowsPerTile]);
 }
 
-// A tile of 64 rows has whole tiles of the 128x4 layout where a block is 16 of them.
 bool patches_legal(const KernelSpec& spec) {
   const int rows = spec.values[kRowsPerTile];
-  const bool half = format_of(spec) == QuantizedFormat::kNvfp4 && rows == kPatchTile / 2 &&
-                    spec.values[kColumnTransformSize] <= rows;
+  const bool half = rows == kPatchTile / 2 && half_tile_legal(spec);
   const bool is_32_bit = spec.values[kElementType] == static_cast<int>(DataType::kF32);
   if (is_32_bit && spec.values[kWiden] != 0) return false;
   return (rows == kPatchTile || half) && spec.values[kThreads] == patch_threads(spec) &&
@@ -169,6 +167,11 @@ int patch_columns(const KernelSpec& spec) {
 }
 int patch_threads(const KernelSpec& spec) {
   return spec.values[kRowsPerTile] / patch_rows(spec) * (kPatchTile / patch_columns(spec));
+}
+
+bool half_tile_legal(const KernelSpec& spec) {
+  return format_of(spec) == QuantizedFormat::kNvfp4 &&
+         spec.values[kColumnTransformSize] <= kPatchTile / 2;
 }
 
 bool lanes_fit(const KernelSpec& spec, int rows_per_tile) {

@@ -59,6 +59,9 @@ constexpr int kPatchBlocks = 4;
 int patch_rows(const KernelSpec& spec);
 int patch_columns(const KernelSpec& spec);
 int patch_threads(const KernelSpec& spec);
+// A tile of half the rows has whole tiles of the 128x4 layout where a block is 16 of them, and
+// whole groups down columns.
+bool half_tile_legal(const KernelSpec& spec);
 // Lanes that share a group of a transform are in a warp that shares a row.
 bool lanes_fit(const KernelSpec& spec, int rows_per_tile);
 

@@ -5,7 +5,7 @@
 // it, for they are the same for all.
 #pragma once
 
-#include <cstdint>
+#include <algorithm>
 
 #include "nibble/context.hpp"
 
@@ -19,9 +19,16 @@ struct ThreadCost {
 };
 
 // max(1, threads / (at_once x multiprocessors)) x (start + elements x element)
-double launch_time(int64_t threads, int elements, const ThreadCost& cost, int multiprocessors);
+inline double launch_time(double threads, int elements, const ThreadCost& cost,
+                          int multiprocessors) {
+  const double turns = threads / (cost.at_once * multiprocessors);
+  return std::max(1.0, turns) * (cost.start + elements * cost.element);
+}
 
 // Of the device; of a B200 where kernels are compiled for a device that is not here.
-int multiprocessors_of(const DeviceInfo& device);
+inline int multiprocessors_of(const DeviceInfo& device) {
+  constexpr int kB200Multiprocessors = 148;
+  return device.multiprocessors > 0 ? device.multiprocessors : kB200Multiprocessors;
+}
 
 }  // namespace nibble

@@ -48,7 +48,7 @@ TEST(TileModel, ThreadsTakeTurnsBeyondWhatRunsAtOnce) {
   EXPECT_EQ(launch_time(1500, 16, cost, 20), 40);
 }
 
-// The very shapes that an H200 has timed both ways.
+// Shapes that an H200 has timed both ways, in bf16.
 TEST(TileChoice, PatchesAreSmallWhereMultiprocessorsIdle) {
   constexpr Patches kSmall{128, 64, 1}, kLarge{128, 128, 0};
   for (const DataType type : {DataType::kF16, DataType::kBf16}) {
