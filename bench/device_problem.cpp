@@ -183,6 +183,7 @@ void DeviceProblem::poison() {
 }
 
 void DeviceProblem::poison_matrix() { require(context_.fill(y_.address(), 0xFF, y_.size())); }
+void DeviceProblem::poison_amax() { require(context_.fill(amax_.address(), 0xFF, sizeof(float))); }
 
 std::vector<uint8_t> DeviceProblem::outputs() {
   constexpr int64_t kMost = int64_t{1} << 24;  // of each: what is copied in moments

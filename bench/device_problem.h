@@ -49,9 +49,11 @@ class DeviceProblem {
   int64_t nvfp4_bytes() const { return codes_bytes_ + scales_bytes_; }  // without padding
 
   float largest() const { return largest_; }  // |x| in every set
-  // Fill with a pattern that no kernel writes everywhere: all outputs; those of dequantisation.
+  // Fill with a pattern that no kernel writes everywhere: outputs of quantisation; of
+  // dequantisation; the amax of set 0.
   void poison();
   void poison_matrix();
+  void poison_amax();
   // The start of the matrix, codes and scales that launches of set 0 write, and its amax.
   std::vector<uint8_t> outputs();
   // |y - x| / |x| of set 0 over its start, in the 2-norm.

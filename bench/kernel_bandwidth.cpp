@@ -215,13 +215,18 @@ std::vector<int> registers(const Trial& trial, const std::vector<KernelSpec>& sp
 
 // What a launch on the first set makes of memory that held a pattern.
 std::vector<uint8_t> outputs_of(const Operation& operation, DeviceProblem& problem) {
-  operation.family() == "dequantize" ? problem.poison_matrix() : problem.poison();
+  if (operation.family() == "amax") {
+    problem.poison_amax();
+  } else {
+    operation.family() == "dequantize" ? problem.poison_matrix() : problem.poison();
+  }
   require(operation.launch(0));
   return problem.outputs();
 }
 
-void sweep_operation(Context& context, const Settings& settings, const Operation& operation,
-                     DeviceProblem& problem, const std::string& name, Report& report) {
+// The time of the fastest over that of the default.
+double sweep_operation(Context& context, const Settings& settings, const Operation& operation,
+                       DeviceProblem& problem, const std::string& name, Report& report) {
   struct Candidate {
     KernelSpec spec;
     int registers;
@@ -257,6 +262,7 @@ void sweep_operation(Context& context, const Settings& settings, const Operation
               .unit = "GB/s",
               .samples = gigabytes(operation.bytes, all[0].seconds),
               .detail = config_text(all[0].spec)});
+  const double of_default = median(all[0].seconds);
   std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
     return median(a.seconds) < median(b.seconds);
   });
@@ -269,15 +275,23 @@ void sweep_operation(Context& context, const Settings& settings, const Operation
                           " registers",
                 .in_table = i < settings.sweep_best});
   }
+  return median(all[0].seconds) / of_default;
 }
 
 void sweep(Context& context, const Settings& settings, Shape shape, DataType type, Report& report) {
   DeviceProblem problem(context, shape, type);
   const std::string name = shape.text() + " " + std::string(type_name(type));
   check_outputs(context, problem, name);
+  std::vector<double> shares;
   for (const Operation& one : operations(context, problem, false)) {
-    sweep_operation(context, settings, one, problem, name, report);
+    shares.push_back(sweep_operation(context, settings, one, problem, name, report));
   }
+  char least[32];
+  std::snprintf(least, sizeof least, "at least %.3f", *std::ranges::min_element(shares));
+  report.add({.label = "defaults of " + name,
+              .unit = "of the fastest",
+              .samples = shares,
+              .detail = least});
 }
 
 int run(int argc, char** argv) {
