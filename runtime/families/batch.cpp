@@ -13,6 +13,7 @@
 #include "runtime/families/quantize_check.h"
 #include "runtime/families/quantize_spec.h"
 #include "runtime/families/scale_layout.h"
+#include "runtime/families/tile_model.h"
 #include "runtime/result.h"
 #include "templates/params/batch.h"
 
@@ -125,10 +126,6 @@ Item amax_item(const Arch& arch, const Matrix& matrix, DevicePointer amax) {
   return {spec, bytes_of(params), tiles_of(spec, x)};
 }
 
-// Multiprocessors of the GPU that a kernel for tensors of all sizes is chosen for: so few that each
-// tensor fills it, as all of them together do.
-constexpr int kOfBatches = 1;
-
 Item quantize_item(KernelSpec spec, const QuantizeRequest& request, const QuantizeParams& params) {
   // One kernel for tensors of all shapes. The scales of four rows lie together in the 128x4 layout;
   // a transform of more than a block takes whole warps of a row.
@@ -149,7 +146,7 @@ void add_amaxes(const Arch& arch, const QuantizeRequest& request, std::vector<It
   if (makes_rows(request)) amaxes.push_back(request.y.amax);
   if (makes_transposed(request)) amaxes.push_back(request.y_transposed.amax);
   items.push_back(
-      quantize_item(transformed_amax_spec(kQuantizeBatchFamily, request, arch, kOfBatches), request,
+      quantize_item(transformed_amax_spec(kQuantizeBatchFamily, request, arch, kFilledGpu), request,
                     transformed_amax_params(request)));
 }
 
@@ -247,7 +244,7 @@ Result<Batch> Batch::quantize(Context& context, std::span<const QuantizeRequest>
       NIBBLE_TRY(named(check_quantize(request, Pointers::kRequired), "requests", i));
       add_amaxes(arch, request, items, amaxes);
       quantisations.push_back(
-          quantize_item(quantize_spec(kQuantizeBatchFamily, request, arch, kOfBatches), request,
+          quantize_item(quantize_spec(kQuantizeBatchFamily, request, arch, kFilledGpu), request,
                         quantize_params(request)));
     }
     items.insert(items.end(), quantisations.begin(), quantisations.end());

@@ -69,8 +69,8 @@ bool lanes_fit(const KernelSpec& spec, int rows_per_tile);
 int block_size(QuantizedFormat format);
 int code_bits(QuantizedFormat format);
 
-// Of a family with the constants of quantize, for a GPU with so many multiprocessors. Strides must
-// be filled in.
+// Of a family with the constants of quantize, for a GPU with so many multiprocessors, or
+// kFilledGpu. Strides must be filled in.
 KernelSpec quantize_spec(const Family& family, const QuantizeRequest& request, const Arch& arch,
                          int multiprocessors);
 // Its tuned constants, where the others are set.

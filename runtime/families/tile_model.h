@@ -18,11 +18,16 @@ struct ThreadCost {
   double element;  // what each of them takes
 };
 
-// max(1, threads / (at_once x multiprocessors)) x (start + elements x element)
+// For so many: that any launch fills it, as one of the tensors of a batch does with the others.
+constexpr int kFilledGpu = 0;
+
+// max(1, threads / (at_once x multiprocessors)) x (start + elements x element); of a filled GPU
+// what a multiprocessor would take.
 inline double launch_time(double threads, int elements, const ThreadCost& cost,
                           int multiprocessors) {
-  const double turns = threads / (cost.at_once * multiprocessors);
-  return std::max(1.0, turns) * (cost.start + elements * cost.element);
+  const bool filled = multiprocessors == kFilledGpu;
+  const double turns = threads / (filled ? cost.at_once : cost.at_once * multiprocessors);
+  return (filled ? turns : std::max(1.0, turns)) * (cost.start + elements * cost.element);
 }
 
 // Of the device; of a B200 where kernels are compiled for a device that is not here.

@@ -180,6 +180,36 @@ TEST_P(QuantizeBatch, OneKernelForAModelsWeights) {
   EXPECT_EQ(decode(amaxes.download(), DataType::kF32), std::vector<float>(kTensors, 1.5F));
 }
 
+// Small tensors alone would get other tiles than large ones.
+TEST_P(QuantizeBatch, TensorsOfAllSizesShareAKernel) {
+  constexpr int64_t kRows[] = {1, 64, 512}, kColumns[] = {16, 128, 8192};
+  const Guarded memory(context(), 512 * 8192 * 4);
+  for (const auto format :
+       {QuantizedFormat::kNvfp4, QuantizedFormat::kMxfp4, QuantizedFormat::kMxfp8}) {
+    for (const auto copies : {Copies::kRowWise, Copies::kTransposed, Copies::kBoth}) {
+      for (const auto rounding : {Rounding::kNearestEven, Rounding::kStochastic}) {
+        for (const DataType type : {DataType::kBf16, DataType::kF16, DataType::kF32}) {
+          std::vector<QuantizeRequest> requests(std::size(kRows));
+          for (size_t i = 0; i < requests.size(); ++i) {
+            QuantizeRequest& one = requests[i];
+            one.x = {memory.address(), type, kRows[i], kColumns[i]};
+            one.y = {memory.address(), memory.address(), memory.address()};
+            one.y_transposed = one.y;
+            one.amax_given = true;
+            one.format = format;
+            one.copies = copies;
+            one.rounding = rounding;
+          }
+          const Result<Batch> batch = Batch::quantize(context(), requests);
+          ASSERT_TRUE(batch.ok()) << batch.status().to_string();
+          EXPECT_EQ(batch->kernels(), 1) << format_name(format) << " copies "
+                                         << static_cast<int>(copies) << " " << type_name(type);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(QuantizeBatch, BadRequestsNameTheRequest) {
   Guarded memory(context(), 4096);
   QuantizeRequest good;

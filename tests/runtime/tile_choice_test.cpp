@@ -46,6 +46,8 @@ TEST(TileModel, ThreadsTakeTurnsBeyondWhatRunsAtOnce) {
   EXPECT_EQ(launch_time(1000, 16, cost, 10), 40);
   EXPECT_EQ(launch_time(1500, 16, cost, 10), 60);
   EXPECT_EQ(launch_time(1500, 16, cost, 20), 40);
+  EXPECT_EQ(launch_time(150, 16, cost, kFilledGpu), 60);
+  EXPECT_DOUBLE_EQ(launch_time(1, 16, cost, kFilledGpu), 0.4);
 }
 
 // Shapes that an H200 has timed both ways, in bf16.
@@ -130,7 +132,7 @@ TEST(TileChoice, EveryChoiceIsLegal) {
     one.x.columns = one.x.row_stride = columns;
     if (!check_quantize(with_strides(one), Pointers::kOptional).ok()) continue;
     ++accepted;
-    for (const int multiprocessors : {1, 20, 132, 1000}) {
+    for (const int multiprocessors : {kFilledGpu, 1, 20, 132, 1000}) {
       for (const char* target : {"sm_90a", "sm_100a"}) {
         const KernelSpec spec = spec_of(one, rows, columns, multiprocessors, target);
         ASSERT_TRUE(is_legal(spec)) << label(spec);
